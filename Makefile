@@ -1,0 +1,45 @@
+# make demo   sets up .venv and runs the whole workflow on the generated demo corpus
+# make test   sets up .venv and passes the tests
+# make lint   checks style of code and rules
+# make lock   writes requirements.lock anew from pyproject.toml
+
+PYTHON ?= python3.11
+CORES ?= $(shell nproc)
+BIN := .venv/bin
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: demo test lint lock setup
+.DELETE_ON_ERROR:
+
+demo: setup
+	$(BIN)/snakemake --cores $(CORES)
+	@$(BIN)/agf summary results/demo
+
+test: setup
+	$(BIN)/pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check Snakefile workflow/rules
+	$(BIN)/snakemake --lint
+
+setup: .venv/ready
+
+# pip, not another installer: it alone takes a CPU build of torch from a folder of wheels where one is at hand.
+.venv/ready: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+# The CUDA packages are left out: pip adds them by itself where torch is a CUDA build. UV_OPTIONS may name a folder
+# of wheels (--find-links DIR).
+lock:
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet uv
+	.venv/lock/bin/uv pip compile pyproject.toml --extra dev --constraint constraints.txt --python-version 3.11 \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UV_OPTIONS) > .venv/lock/all.txt
+	(echo '# Every package, pinned for Python 3.11; written by make lock.'; \
+		grep -vE '^(nvidia|cuda|triton)' .venv/lock/all.txt | sed 's/+cpu$$//') > requirements.lock
+	rm -r .venv/lock
