@@ -1,0 +1,1 @@
+"""From music files and their metadata to tracks, rejected tracks and splits."""

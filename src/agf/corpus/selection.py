@@ -1,0 +1,80 @@
+"""Which tracks have every feature, and why the others have not."""
+
+import logging
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from agf.corpus.scan import SCAN_SCHEMA, shard_name
+from agf.errors import UserError
+from agf.files import write_parquet
+
+logger = logging.getLogger(__name__)
+
+REJECTED_SCHEMA = pa.schema(
+    [("track_id", pa.int64()), ("path", pa.string()), ("reason", pa.string())]
+)
+
+
+def select_tracks(scan, feature_paths, rejected_paths, n_shards, out_tracks, out_rejected):
+    """Divide the scanned tracks into those with every feature and those rejected.
+
+    Parameters
+    ----------
+    scan : str or pathlib.Path
+        ``corpus/scan.parquet``.
+    feature_paths : dict of str to list of path
+        For each feature, its shard files; only their ``track_id`` is read.
+    rejected_paths : list of path
+        The ``*.rejected.parquet`` files of the feature stages.
+    n_shards : int
+        Number of shards.
+    out_tracks, out_rejected : str or pathlib.Path
+        ``corpus/tracks.parquet`` and ``corpus/rejected.parquet``.
+
+    Raises
+    ------
+    UserError
+        Where no track is left.
+    RuntimeError
+        Where a track is neither kept nor rejected: tracks in must equal kept plus rejected.
+    """
+    table = pq.read_table(scan, schema=SCAN_SCHEMA)
+    ids = table["track_id"].to_pylist()
+    reasons = dict(zip(ids, table["reason"].to_pylist(), strict=True))
+    for path in rejected_paths:
+        for row in pq.read_table(path, columns=["track_id", "reason"]).to_pylist():
+            reasons[row["track_id"]] = row["reason"]
+    complete = {track for track, reason in reasons.items() if reason is None}
+    for feature, paths in feature_paths.items():
+        have = set()
+        for path in paths:
+            have.update(pq.read_table(path, columns=["track_id"])["track_id"].to_pylist())
+        lost = sorted(complete - have)
+        if lost:
+            raise RuntimeError(f"track {lost[0]} has no {feature} and no reason why ({Path(scan)})")
+    if not complete:
+        raise UserError(f"Not one track of {scan} could be used; {out_rejected} gives the reasons.")
+    kept = table.filter(pa.array([track in complete for track in ids])).drop_columns(["reason"])
+    shards = [shard_name(track, n_shards) for track in kept["track_id"].to_pylist()]
+    kept = kept.append_column("shard", pa.array(shards, pa.string())).sort_by("track_id")
+    paths = dict(zip(ids, table["path"].to_pylist(), strict=True))
+    rejected = pa.Table.from_pylist(
+        [
+            {"track_id": track, "path": paths[track], "reason": reasons[track]}
+            for track in sorted(reasons.keys() - complete)
+        ],
+        schema=REJECTED_SCHEMA,
+    )
+    if kept.num_rows + rejected.num_rows != table.num_rows:
+        raise RuntimeError(f"{table.num_rows} tracks in, {kept.num_rows} + {rejected.num_rows} out")
+    write_parquet(kept, out_tracks)
+    write_parquet(rejected, out_rejected)
+    logger.info(
+        "tracks: %d in, %d kept, %d rejected", table.num_rows, kept.num_rows, rejected.num_rows
+    )
+    counts = pd.Series(rejected["reason"].to_pylist(), dtype=object).value_counts()
+    for reason, count in counts.items():
+        logger.info("tracks: %d rejected: %s", count, reason)

@@ -1,0 +1,125 @@
+"""The scan loses no track and notices every change of the audio folder."""
+
+import hashlib
+import os
+
+import pyarrow.parquet as pq
+import pytest
+from test_fma import ROW, write_tracks
+
+from agf.corpus.fma import audio_path
+from agf.corpus.scan import audio_fingerprint, scan_corpus, shard_name, shard_names
+from agf.corpus.selection import select_tracks
+from agf.errors import UserError
+from agf.files import write_parquet
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    """Twelve tracks: 3 without a file, 4 without an artist, 5 without a genre."""
+    metadata = tmp_path / "data" / "fma_metadata"
+    metadata.mkdir(parents=True)
+    rows = [ROW | {"track_id": track} for track in range(12)]
+    rows[4] |= {"artist_id": None}
+    rows[5] |= {"genre_top": None}
+    write_tracks(metadata / "tracks.csv", rows)
+    genres = "genre_id,#tracks,parent,title,top_level\n21,9,0,Hip-Hop,21\n"
+    (metadata / "genres.csv").write_text(genres)
+    for track in range(12):
+        if track != 3:
+            path = tmp_path / "data" / "audio" / audio_path(track)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(b"clip %d" % track)
+    return tmp_path / "data"
+
+
+def scan(data_dir, out, n_shards=3):
+    scan_corpus(data_dir, "audio", "large", n_shards, out, out / "cache.parquet")
+    return pq.read_table(out / "scan.parquet").to_pandas()
+
+
+def manifests(out):
+    return [row for path in sorted(out.glob("shards/*")) for row in pq.read_table(path).to_pylist()]
+
+
+def test_every_track_is_a_candidate_or_has_a_reason(data_dir, tmp_path):
+    tracks = scan(data_dir, tmp_path / "out")
+    reasons = dict(zip(tracks.track_id, tracks.reason, strict=True))
+    given = {track: reason for track, reason in reasons.items() if isinstance(reason, str)}
+    assert given == {3: "missing", 4: "no artist", 5: "no genre"}
+    candidates = manifests(tmp_path / "out")
+    assert sorted(row["track_id"] for row in candidates) == [0, 1, 2, 6, 7, 8, 9, 10, 11]
+    for row in candidates:
+        assert row["sha256"] == hashlib.sha256(b"clip %d" % row["track_id"]).hexdigest()
+        assert (data_dir / row["path"]).is_file()
+
+
+def test_a_shard_depends_on_the_track_alone(data_dir, tmp_path):
+    assert shard_names(3) == ["000-of-003", "001-of-003", "002-of-003"]
+    digest = int(hashlib.sha256(b"155320").hexdigest(), 16)
+    assert shard_name(155320, 256) == f"{digest % 256:03d}-of-256"
+    scan(data_dir, tmp_path / "out")
+    for name in shard_names(3):
+        rows = pq.read_table(tmp_path / "out" / "shards" / f"{name}.parquet").to_pylist()
+        assert all(shard_name(row["track_id"], 3) == name for row in rows)
+
+
+def test_shards_from_known_hashes():
+    # sha256 of "1" ends in b (11), of "2" in 5, of "3" in e (14).
+    names = [shard_name(track, 8) for track in (1, 2, 3)]
+    assert names == ["003-of-008", "005-of-008", "006-of-008"]
+
+
+def test_shards_are_even():
+    names = [shard_name(track, 8) for track in range(8000)]
+    sizes = [names.count(name) for name in shard_names(8)]
+    assert min(sizes) > 880 and max(sizes) < 1120
+
+
+def test_one_changed_clip_changes_one_manifest(data_dir, tmp_path):
+    out = tmp_path / "out"
+    scan(data_dir, out)
+    before = {path.name: path.read_bytes() for path in out.glob("shards/*")}
+    (data_dir / "audio" / audio_path(7)).write_bytes(b"another clip")
+    scan(data_dir, out)
+    changed = [p.name for p in out.glob("shards/*") if p.read_bytes() != before[p.name]]
+    assert changed == [f"{shard_name(7, 3)}.parquet"]
+
+
+def test_touching_changes_the_fingerprint_but_no_manifest(data_dir, tmp_path):
+    out = tmp_path / "out"
+    scan(data_dir, out)
+    before = {path.name: path.read_bytes() for path in out.glob("shards/*")}
+    fingerprint = audio_fingerprint(data_dir / "audio")
+    assert fingerprint == audio_fingerprint(data_dir / "audio")
+    os.utime(data_dir / "audio" / audio_path(7), (1, 1))
+    assert fingerprint != audio_fingerprint(data_dir / "audio")
+    scan(data_dir, out)
+    assert before == {path.name: path.read_bytes() for path in out.glob("shards/*")}
+
+
+def test_an_empty_audio_folder_is_one_clear_sentence(data_dir, tmp_path):
+    for path in (data_dir / "audio").rglob("*.mp3"):
+        path.unlink()
+    with pytest.raises(UserError, match="None of the 12 tracks"):
+        scan(data_dir, tmp_path / "out")
+
+
+def test_counts_in_equal_counts_out(data_dir, tmp_path):
+    out = tmp_path / "out"
+    scan(data_dir, out)
+    kept = [0, 1, 2, 6, 7, 8, 10, 11]
+    write_parquet({"track_id": kept}, out / "mel.parquet")
+    bad = {"track_id": [9], "path": ["audio/000/000009.mp3"], "reason": ["unreadable: no mp3"]}
+    write_parquet(bad, out / "rejected.parquet")
+    arguments = (out / "scan.parquet", {"mel": [out / "mel.parquet"]})
+    results = (3, out / "tracks.parquet", out / "all_rejected.parquet")
+    select_tracks(*arguments, [out / "rejected.parquet"], *results)
+    tracks = pq.read_table(out / "tracks.parquet").to_pandas()
+    rejected = pq.read_table(out / "all_rejected.parquet").to_pandas()
+    assert list(tracks.track_id) == kept
+    assert list(tracks.shard) == [shard_name(track, 3) for track in kept]
+    assert list(rejected.track_id) == [3, 4, 5, 9]
+    assert rejected.reason.iloc[3] == "unreadable: no mp3"
+    with pytest.raises(RuntimeError, match="track 9 has no mel"):
+        select_tracks(*arguments, [], *results)
