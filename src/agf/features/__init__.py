@@ -1,0 +1,1 @@
+"""From audio to spectrograms, MFCC and Essentia descriptors, one Parquet file per shard."""
