@@ -1,0 +1,329 @@
+"""Artist Group Factors of one task: features of the training tracks in, topics of artists out.
+
+Source: Kim, Won, Serra and Liem (WWW'18), section 3.2 and Figure 1: dictionary, artist
+bag-of-words, LDA. Only tracks of the split's training part are read into any of them.
+"""
+
+import logging
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from safetensors.numpy import save
+
+from agf.corpus.tracks import read_part
+from agf.errors import UserError
+from agf.features.essentia_shards import read_essentia
+from agf.features.mfcc import delta_mfcc
+from agf.features.mfcc_shards import read_mfcc
+from agf.files import replacing, write_json, write_parquet, write_text
+from agf.progress import progress
+from agf.targets.bag_of_words import artists_with_words, count_per_track, count_words
+from agf.targets.dictionary import assign_words, draw_frames, fit_dictionary, frames_per_track
+from agf.targets.genre_counts import genre_words
+from agf.targets.normalisation import quantile_normalise, standard_scaling
+from agf.targets.topics import fit_topics, rank_words
+from agf.tasks import AGF_TASKS
+
+logger = logging.getLogger(__name__)
+
+TOP_WORDS = 10
+"""Words listed for each topic."""
+
+
+class TrainingTracks(NamedTuple):
+    """The training tracks of a split and their artists.
+
+    Attributes
+    ----------
+    track_ids : np.ndarray of int64, shape (n_tracks,)
+        Rising.
+    artist_rows : np.ndarray of int64, shape (n_tracks,)
+        Position of each track's artist in `artist_ids`.
+    artist_ids : np.ndarray of int64, shape (n_artists,)
+        Rising.
+    genre_lists : list of list of int
+        Genre labels of each track.
+    """
+
+    track_ids: np.ndarray
+    artist_rows: np.ndarray
+    artist_ids: np.ndarray
+    genre_lists: list
+
+
+def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs, settings, seed):
+    """Fit one task's Artist Group Factors and write all files of ``targets/{split}/{task}``.
+
+    The same inputs, settings and seed give the same bytes.
+
+    Parameters
+    ----------
+    task : str
+        ``m`` MFCC, ``d`` dMFCC, ``e`` Essentia or ``s`` subgenre.
+    tracks : path
+        ``corpus/tracks.parquet``.
+    split : path
+        ``splits/{split}.parquet``; the tracks whose part is ``train`` are used.
+    feature_paths : list of path
+        The shards of ``features/mfcc`` for m and d, of ``features/essentia`` for e, none for s.
+    genres : path
+        ``corpus/genres.parquet``: the vocabulary of s.
+    outputs : dict of str to path
+        Where to write: ``targets``, ``bags``, ``dictionary`` (of s: the ``genre_ids`` that its
+        words stand for), ``topics``, ``top_words`` and ``summary``.
+    settings : dict
+        ``dictionary_size`` (words by task letter), ``dictionary_frames`` (frames drawn for m and
+        d), ``dictionary_iterations``, ``mfcc_scaling`` (``none`` or ``standard``),
+        ``n_quantiles``, ``n_topics`` and ``lda_iterations``.
+    seed : int
+        The run's seed.
+
+    Raises
+    ------
+    UserError
+        No training track, a training track without features, an unknown genre, or no artist with
+        a word.
+    """
+    if task not in AGF_TASKS:
+        raise UserError(f"Task {task!r} has no artist group factors: use one of {AGF_TASKS}.")
+    training = read_training_tracks(tracks, split)
+    summary = {
+        "task": task,
+        "n_tracks": len(training.track_ids),
+        "n_artists": len(training.artist_ids),
+    }
+    labels = None
+    if task == "s":
+        counts, dictionary, labels = _count_subgenres(training, genres)
+    elif task == "e":
+        counts, dictionary, described = _count_essentia(training, feature_paths, settings, seed)
+        summary |= described
+    else:
+        counts, dictionary, described = _count_mfcc(training, feature_paths, task, settings, seed)
+        summary |= described
+
+    n_tracks = np.bincount(training.artist_rows)
+    bags = count_per_track(counts, n_tracks)
+    worded = artists_with_words(bags)
+    wordless = training.artist_ids[~worded].tolist()
+    if wordless:
+        logger.warning(
+            "task %s: %d of %d artists have no words, and so no topics: %s",
+            task,
+            len(wordless),
+            len(worded),
+            ", ".join(map(str, wordless)),
+        )
+    if not worded.any():
+        raise UserError(f"No artist of {split} has a word of task {task}: leave the task out.")
+
+    n_topics = settings["n_topics"]
+    logger.info("task %s: LDA of %d artists, %d words", task, worded.sum(), bags.shape[1])
+    distributions, components, perplexity = fit_topics(
+        bags[worded], n_topics, settings["lda_iterations"], seed, task
+    )
+    logger.info("task %s: perplexity %.1f", task, perplexity)
+    summary |= {
+        "n_words": bags.shape[1],
+        "n_words_used": int(np.count_nonzero(bags.sum(axis=0))),
+        "n_topics": n_topics,
+        "lda_iterations": settings["lda_iterations"],
+        "perplexity": perplexity,
+        "artists_without_words": wordless,
+    }
+    topics = np.full((len(worded), n_topics), np.nan)
+    topics[worded] = distributions
+
+    write_parquet(_targets_table(training.artist_ids, n_tracks, topics), outputs["targets"])
+    write_parquet(_bags_table(training.artist_ids, bags), outputs["bags"])
+    _write_safetensors(dictionary, outputs["dictionary"])
+    _write_safetensors({"components": components}, outputs["topics"])
+    _write_top_words(components, labels, outputs["top_words"])
+    write_json(summary, outputs["summary"])
+
+
+def read_training_tracks(tracks, split):
+    """Read which tracks a split trains on, and whose they are.
+
+    Parameters
+    ----------
+    tracks : path
+        ``corpus/tracks.parquet``.
+    split : path
+        ``splits/{split}.parquet``.
+
+    Returns
+    -------
+    TrainingTracks
+        By rising track.
+
+    Raises
+    ------
+    UserError
+        The split trains on nothing, or on a track that the corpus does not have.
+    """
+    training_ids = read_part(split, "train")
+    corpus = pq.read_table(tracks, columns=["track_id", "artist_id", "genres"])
+    row_of = {track_id: row for row, track_id in enumerate(corpus["track_id"].to_pylist())}
+    _refuse_missing(training_ids, row_of, tracks, f"make {split} again from this corpus")
+    corpus = corpus.take([row_of[track_id] for track_id in training_ids.tolist()])
+    artist_ids, artist_rows = np.unique(corpus["artist_id"].to_numpy(), return_inverse=True)
+    return TrainingTracks(training_ids, artist_rows, artist_ids, corpus["genres"].to_pylist())
+
+
+def _refuse_missing(track_ids, present, path, remedy):
+    """Raise UserError where a training track is not among the tracks of a file."""
+    missing = [track_id for track_id in track_ids.tolist() if track_id not in present]
+    if missing:
+        raise UserError(
+            f"{len(missing)} training tracks, the first of them {missing[0]}, are not in {path}: "
+            f"{remedy}."
+        )
+
+
+def _count_subgenres(training, genres):
+    """Return counts of genre labels, the dictionary's tensors, and the labels' titles."""
+    table = pq.read_table(genres, columns=["genre_id", "title"]).sort_by("genre_id")
+    genre_ids = table["genre_id"].to_numpy()
+    rows, words = genre_words(training.track_ids, training.genre_lists, genre_ids)
+    counts = count_words(
+        training.artist_rows[rows], words, len(training.artist_ids), len(genre_ids)
+    )
+    return counts, {"genre_ids": genre_ids}, table["title"].to_pylist()
+
+
+def _count_essentia(training, paths, settings, seed):
+    """Return counts of Essentia words, the dictionary's tensors, and the summary's part."""
+    track_ids, _, matrix = read_essentia(paths)
+    present = set(track_ids.tolist())
+    _refuse_missing(training.track_ids, present, "the Essentia shards", "extract them again")
+    matrix = matrix[np.searchsorted(track_ids, training.track_ids)]
+    vectors, quantiles = quantile_normalise(matrix, settings["n_quantiles"])
+    centroids = fit_dictionary(
+        vectors, settings["dictionary_size"]["e"], settings["dictionary_iterations"], seed, "e"
+    )
+    words, inertia = assign_words(vectors, centroids)
+    counts = count_words(training.artist_rows, words, len(training.artist_ids), len(centroids))
+    summary = {
+        "n_words_requested": settings["dictionary_size"]["e"],
+        "n_dictionary_vectors": len(vectors),
+        "n_vectors": len(vectors),
+        "inertia": inertia,
+    }
+    return counts, {"centroids": centroids, "quantiles": quantiles}, summary
+
+
+def _count_mfcc(training, paths, task, settings, seed):
+    """Return counts of MFCC or dMFCC words, the dictionary's tensors, and the summary's part."""
+    drawn = _draw_dictionary_frames(training, paths, task, settings["dictionary_frames"], seed)
+    if not len(drawn):
+        raise UserError(f"No training track is long enough for task {task}: leave the task out.")
+    mean, scale = np.zeros(drawn.shape[1], np.float32), np.ones(drawn.shape[1], np.float32)
+    if settings["mfcc_scaling"] == "standard":
+        mean, scale = standard_scaling(drawn)
+    logger.info("task %s: dictionary from %d frames", task, len(drawn))
+    n_words = settings["dictionary_size"][task]
+    centroids = fit_dictionary(
+        (drawn - mean) / scale, n_words, settings["dictionary_iterations"], seed, task
+    )
+    artist_of = dict(zip(training.track_ids.tolist(), training.artist_rows, strict=True))
+    shape = (len(training.artist_ids), len(centroids))
+    counts = count_words([], [], *shape)
+    inertia, n_vectors = 0.0, 0
+    for path in progress(paths, f"words of task {task}"):
+        frames = dict(_training_frames(path, task, artist_of))
+        if not frames:
+            continue
+        # One batch a shard: faiss reaches its speed only with many vectors at once.
+        vectors = (np.concatenate(list(frames.values())) - mean) / scale
+        words, shard_inertia = assign_words(vectors, centroids)
+        artists = np.repeat(
+            [artist_of[track_id] for track_id in frames], [len(f) for f in frames.values()]
+        )
+        counts += count_words(artists, words, *shape)
+        inertia += shard_inertia
+        n_vectors += len(vectors)
+    summary = {
+        "n_words_requested": n_words,
+        "n_dictionary_vectors": len(drawn),
+        "n_vectors": n_vectors,
+        "inertia": inertia,
+    }
+    return counts, {"centroids": centroids, "mean": mean, "scale": scale}, summary
+
+
+def _training_frames(path, task, wanted):
+    """Yield the track and its float32 frames of MFCC or dMFCC for each wanted track of a shard."""
+    track_ids, tracks = read_mfcc([path])
+    for track_id, mfcc in zip(track_ids, tracks, strict=True):
+        if int(track_id) in wanted:
+            mfcc = mfcc.astype(np.float32)
+            yield int(track_id), delta_mfcc(mfcc) if task == "d" else mfcc
+
+
+def _draw_dictionary_frames(training, paths, task, n_drawn, seed):
+    """Draw the dictionary's frames evenly over the training tracks, by rising track."""
+    available = {}
+    for path in paths:
+        table = pq.read_table(path, columns=["track_id", "n_frames"])
+        available |= zip(table["track_id"].to_pylist(), table["n_frames"].to_pylist(), strict=True)
+    _refuse_missing(training.track_ids, available, "the MFCC shards", "extract them again")
+    n_frames = np.array([available[track_id] for track_id in training.track_ids.tolist()])
+    if task == "d":
+        n_frames = np.maximum(n_frames - 1, 0)
+    shares = frames_per_track(n_frames, n_drawn, seed, task)
+    share_of = dict(zip(training.track_ids.tolist(), shares.tolist(), strict=True))
+    drawn = {}
+    for path in progress(paths, f"dictionary frames of task {task}"):
+        for track_id, frames in _training_frames(path, task, share_of):
+            drawn[track_id] = draw_frames(frames, share_of[track_id], seed, task, track_id)
+    # By track and not by shard, so that the number of shards changes no word.
+    return np.concatenate([drawn[track_id] for track_id in training.track_ids.tolist()])
+
+
+def _targets_table(artist_ids, n_tracks, topics):
+    """One row per artist; a row of NaN becomes nulls."""
+    columns = {"artist_id": artist_ids, "n_tracks": n_tracks.astype(np.int64)}
+    columns |= {
+        f"topic_{topic:02d}": pa.array(topics[:, topic], from_pandas=True)
+        for topic in range(topics.shape[1])
+    }
+    return pa.table(columns)
+
+
+def _bags_table(artist_ids, bags):
+    """One row per artist and word that occurs."""
+    entries = bags.tocoo()
+    return pa.table(
+        {
+            "artist_id": artist_ids[entries.row],
+            "word": entries.col.astype(np.int32),
+            "count": entries.data,
+        }
+    )
+
+
+def _write_top_words(components, labels, path):
+    """Write the most probable words of every topic as CSV."""
+    words, weights = rank_words(components, TOP_WORDS)
+    n_topics, n_ranks = words.shape
+    table = pd.DataFrame(
+        {
+            "topic": np.repeat(np.arange(n_topics), n_ranks),
+            "rank": np.tile(np.arange(1, n_ranks + 1), n_topics),
+            "word": words.ravel(),
+            "weight": weights.ravel(),
+            "label": [labels[word] if labels else "" for word in words.ravel()],
+        }
+    )
+    write_text(table.to_csv(index=False, lineterminator="\n"), path)
+
+
+def _write_safetensors(tensors, path):
+    """Write arrays as one safetensors file."""
+    tensors = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
+    with replacing(path) as temporary:
+        temporary.write_bytes(save(tensors))
