@@ -1,0 +1,341 @@
+"""The paper's convolutional network (Table 2), alone, multi-task and widened.
+
+Source: Kim, Won, Serra and Liem (WWW'18), Table 2 and section 4. The order inside a block is
+convolution, batch normalisation, ELU, pooling, dropout. The first convolution gives 16 channels;
+the paper's table prints 128 x 43 x 1 there.
+"""
+
+import json
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from agf.errors import UserError
+from agf.files import replacing
+from agf.tasks import all_networks, network_by_name
+
+WIDTHS = {
+    1: ((16, 32, 64, 64, 128, 256, 256), 256),
+    2: ((23, 46, 89, 89, 182, 364, 364), 375),
+    3: ((27, 57, 114, 114, 223, 444, 444), 434),
+    4: ((32, 66, 130, 130, 257, 515, 515), 512),
+    5: ((36, 73, 144, 144, 289, 577, 577), 566),
+}
+"""Channels of the seven convolutions and units of the dense layer, by the number of tasks.
+
+Entry 1 is Table 2. The others give ``wstn-N`` exactly as many parameters as the MTN of genre
+(16 outputs) and N - 1 AGF tasks (40 outputs each) has.
+"""
+
+BN_EPS = 1e-3
+
+
+class GlobalAveragePooling(nn.Module):
+    """Mean over bands and frames: (batch, channels, bands, frames) to (batch, channels)."""
+
+    def forward(self, x):
+        # Equal to AdaptiveAvgPool2d(1), whose backward pass is slow on CUDA.
+        return x.mean((2, 3))
+
+
+class TaskNetwork(nn.Module):
+    """A shared first block and one branch for each task.
+
+    Use :func:`build_network` to make one. Inputs are standardised mel spectrograms in dB of shape
+    (batch, 1, bands, frames); the paper's have 128 bands and 43 frames.
+
+    Attributes
+    ----------
+    tasks : str
+        Letters of the tasks.
+    shared : torch.nn.Sequential
+        The first block: convolution, ELU, pooling.
+    features : torch.nn.ModuleDict
+        For each task, everything up to and with Dense-BN-ELU: the transfer feature.
+    head : torch.nn.ModuleDict
+        For each task, dropout and the output layer.
+    """
+
+    def __init__(self, tasks, channels, dense, n_outputs, bn_momentum):
+        super().__init__()
+        self.tasks = tasks
+        self.shared = nn.Sequential(*_convolution(1, channels[0], 5), nn.MaxPool2d((2, 1)))
+        self.features = nn.ModuleDict(
+            {task: _feature_layers(channels, dense, bn_momentum) for task in tasks}
+        )
+        self.head = nn.ModuleDict(
+            {
+                task: nn.Sequential(nn.Dropout(0.5), nn.Linear(dense, n_outputs[task]))
+                for task in tasks
+            }
+        )
+
+    def embed(self, x, task):
+        """Return the output of Dense-BN-ELU of `task`, shape (batch, dense units)."""
+        return self.features[task](self.shared(x))
+
+    def forward(self, x, task):
+        """Return the logits of `task`, shape (batch, outputs of the task)."""
+        return self.head[task](self.embed(x, task))
+
+
+def build_network(network, n_outputs, bn_momentum):
+    """Build a network with fresh weights: Glorot uniform kernels, zero biases.
+
+    The weights are drawn from torch's global generator; seed it before.
+
+    Parameters
+    ----------
+    network : agf.tasks.Network
+        Which of the 35 networks.
+    n_outputs : dict of str to int
+        Number of outputs of each of its tasks.
+    bn_momentum : float
+        Share of a new batch in the running statistics, in torch's sense (Keras's is one minus it).
+
+    Returns
+    -------
+    TaskNetwork
+        In training mode, on the CPU, in float32.
+    """
+    channels, dense = WIDTHS[network.size if network.kind == "wstn" else 1]
+    model = TaskNetwork(network.tasks, channels, dense, n_outputs, bn_momentum)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+    return model
+
+
+def count_parameters(model):
+    """Return the number of parameters, the frozen beta of the pooled batch norm among them."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def architecture_rows(n_outputs=16, n_bands=128, n_frames=43):
+    """Return Table 2 as the built network gives it.
+
+    Parameters
+    ----------
+    n_outputs : int
+        Units of the output layer.
+    n_bands, n_frames : int
+        Size of the input.
+
+    Returns
+    -------
+    list of dict
+        Rows ``layer``, ``output`` (bands x frames x channels, or units) and ``parameters``.
+    """
+    network = network_by_name("stn-g")
+    model = build_network(network, {"g": n_outputs}, 0.1).eval()
+    x = torch.zeros(1, 1, n_bands, n_frames)
+    rows = [{"layer": "Input", "output": _shape_text(x), "parameters": 0}]
+    with torch.inference_mode():
+        for module in (*model.shared, *model.features["g"], *model.head["g"]):
+            x = module(x)
+            name = _layer_name(module)
+            if name in ("BN", "ELU"):
+                rows[-1]["layer"] += f", {name}"
+                rows[-1]["parameters"] += count_parameters(module)
+            else:
+                parameters = count_parameters(module)
+                rows.append({"layer": name, "output": _shape_text(x), "parameters": parameters})
+    rows[-1]["layer"] += ", softmax"
+    return rows
+
+
+def describe_networks(epochs, n_train_tracks, batch_size, n_outputs):
+    """Return what each of the 35 networks is and how long it trains.
+
+    Parameters
+    ----------
+    epochs : int
+        Epochs for each task of a network.
+    n_train_tracks : int
+        Tracks in the training part.
+    batch_size : int
+        Crops in an update; the last incomplete batch of an epoch is dropped.
+    n_outputs : dict of str to int
+        Number of outputs of each task.
+
+    Returns
+    -------
+    list of dict
+        ``network``, ``tasks``, ``parameters``, ``epochs`` (all tasks together) and ``updates``.
+        An AGF task whose artists lack targets has fewer updates; ``summary.json`` counts them.
+    """
+    rows = []
+    for network in all_networks():
+        with torch.device("meta"):
+            model = build_network(network, n_outputs, 0.1)
+        total = epochs * len(network.tasks)
+        rows.append(
+            {
+                "network": network.name,
+                "tasks": network.tasks,
+                "parameters": count_parameters(model),
+                "epochs": total,
+                "updates": total * max(n_train_tracks // batch_size, 1),
+            }
+        )
+    return rows
+
+
+def prepare_device():
+    """Choose CUDA where there is one, else one CPU thread, and make torch repeatable.
+
+    Returns
+    -------
+    torch.device
+        Where to compute. It never enters a hash of settings.
+    """
+    # One job is one thread: jobs run side by side, and a fixed number of threads fixes the order
+    # of every sum, so that a network alone and beside others has the same bits.
+    torch.set_num_threads(1)
+    torch.backends.cudnn.benchmark = False
+    torch.backends.cudnn.deterministic = True
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def autocast(device, precision):
+    """Return the context in which a forward pass runs.
+
+    Parameters
+    ----------
+    device : torch.device
+        Where the pass runs.
+    precision : str
+        ``bf16`` (products in bfloat16, weights in float32) or ``fp32``. On CUDA, ``fp32``
+        convolutions run in TF32 where the device has it: torch's default.
+
+    Returns
+    -------
+    torch.autocast
+        The context manager.
+
+    Raises
+    ------
+    UserError
+        For any other precision.
+    """
+    if precision not in ("bf16", "fp32"):
+        raise UserError(f"networks.precision is {precision!r}; set it to 'bf16' or 'fp32'.")
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
+
+
+def save_weights(model, path, metadata):
+    """Write a network's parameters and batch-norm statistics as safetensors.
+
+    Parameters
+    ----------
+    model : TaskNetwork
+        The network.
+    path : str or pathlib.Path
+        The file, replaced as a whole.
+    metadata : dict
+        At least ``network`` and ``n_outputs``; written as JSON under the one key ``agf``.
+    """
+    tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
+    # One key only: safetensors orders several keys differently from save to save.
+    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
+    with replacing(path) as temporary:
+        save_file(tensors, temporary, metadata={"agf": text})
+
+
+def load_weights(path):
+    """Read a network that :func:`save_weights` wrote.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The safetensors file.
+
+    Returns
+    -------
+    model : TaskNetwork
+        In evaluation mode, on the CPU.
+    metadata : dict
+        As it was saved.
+
+    Raises
+    ------
+    UserError
+        If the file's metadata lacks the key ``agf``.
+    """
+    with safe_open(path, "pt") as file:
+        text = (file.metadata() or {}).get("agf")
+        if text is None:
+            raise UserError(f"{path} holds no network of this project; train it again.")
+        names = file.keys()
+        tensors = {name: file.get_tensor(name) for name in names}
+    metadata = json.loads(text)
+    with torch.device("meta"):
+        model = build_network(network_by_name(metadata["network"]), metadata["n_outputs"], 0.1)
+    model.load_state_dict(tensors, assign=True)
+    return model.eval(), metadata
+
+
+def _convolution(n_in, n_out, size, bn_momentum=None):
+    """Convolution, batch norm where `bn_momentum` is given, ELU."""
+    # A bias before batch norm is subtracted again with the batch mean.
+    with_bn = bn_momentum is not None
+    layers = [nn.Conv2d(n_in, n_out, size, padding="same", bias=not with_bn)]
+    if with_bn:
+        layers.append(nn.BatchNorm2d(n_out, eps=BN_EPS, momentum=bn_momentum))
+    return [*layers, nn.ELU()]
+
+
+def _feature_layers(channels, dense, bn_momentum):
+    """Table 2 from the second convolution to Dense-BN-ELU."""
+    _, c2, c3, c4, c5, c6, c7 = channels
+    pooled_norm = nn.BatchNorm1d(c7, eps=BN_EPS, momentum=bn_momentum)
+    # The next batch norm subtracts what a constant at the dense layer's input adds: the gradient
+    # of this beta is zero, and what reaches it is rounding noise that Adam would scale up.
+    pooled_norm.bias.requires_grad_(False)
+    return nn.Sequential(
+        *_convolution(channels[0], c2, 3, bn_momentum),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.1),
+        *_convolution(c2, c3, 3),
+        nn.MaxPool2d(2),
+        *_convolution(c3, c4, 3, bn_momentum),
+        nn.MaxPool2d(2),
+        nn.Dropout(0.1),
+        *_convolution(c4, c5, 3),
+        nn.MaxPool2d(2),
+        *_convolution(c5, c6, 3),
+        *_convolution(c6, c7, 1, bn_momentum),
+        GlobalAveragePooling(),
+        pooled_norm,
+        nn.Linear(c7, dense, bias=False),
+        nn.BatchNorm1d(dense, eps=BN_EPS, momentum=bn_momentum),
+        nn.ELU(),
+    )
+
+
+def _layer_name(module):
+    match module:
+        case nn.Conv2d():
+            return "Conv {} x {}".format(*module.kernel_size)
+        case nn.MaxPool2d():
+            size = module.kernel_size
+            return "MaxPooling {} x {}".format(*(size if isinstance(size, tuple) else (size, size)))
+        case nn.Dropout():
+            return f"Dropout ({module.p})"
+        case GlobalAveragePooling():
+            return "GlobalAveragePooling"
+        case nn.Linear():
+            return "Dense"
+        case nn.ELU():
+            return "ELU"
+        case _:
+            return "BN"
+
+
+def _shape_text(x):
+    """Return `bands x frames x channels`, or `units`, of a batch."""
+    return " x ".join(str(n) for n in (*x.shape[2:], x.shape[1]))

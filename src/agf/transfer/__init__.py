@@ -1,0 +1,1 @@
+"""From trained networks to genre: window embeddings and the transfer MLP."""
