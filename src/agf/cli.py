@@ -1,0 +1,92 @@
+"""The command line: ``agf networks``, ``agf tables`` and ``agf summary``."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from agf.errors import UserError
+from agf.tasks import AGF_TASKS
+
+PAPER = {"epochs": 200, "n_train_tracks": 21_250, "batch_size": 64}
+"""The paper's schedule on fma_medium (section 4)."""
+
+PAPER_OUTPUTS = {"g": 16} | dict.fromkeys(AGF_TASKS, 40)
+"""The paper's 16 top genres and 40 topics."""
+
+
+def main(arguments=None):
+    """Run the command line.
+
+    Parameters
+    ----------
+    arguments : list of str, optional
+        What follows ``agf``; by default the process's own arguments.
+
+    Returns
+    -------
+    int
+        0, or 1 after a user's mistake, which is told in one sentence.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except UserError as error:
+        print(f"agf: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser():
+    parser = argparse.ArgumentParser(
+        prog="agf", description="Music genre recognition by transfer from artist group factors."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    networks = commands.add_parser(
+        "networks", help="list the 35 networks of the paper: tasks, parameters, epochs, updates"
+    )
+    networks.add_argument("--json", action="store_true", help="print JSON")
+    networks.set_defaults(run=_networks)
+
+    tables = commands.add_parser("tables", help="make the tables and the figure of a metrics file")
+    tables.add_argument(
+        "--metrics", type=Path, required=True, metavar="FILE", help="CSV like tables/metrics.csv"
+    )
+    tables.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR")
+    tables.set_defaults(run=_tables)
+
+    summary = commands.add_parser("summary", help="print the best rows of a run's Table 4")
+    summary.add_argument("results", type=Path, metavar="results/CORPUS")
+    summary.set_defaults(run=_summary)
+    return parser
+
+
+def _networks(options):
+    # torch is slow to import, and only this command needs it.
+    from agf.networks.model import describe_networks
+
+    rows = describe_networks(**PAPER, n_outputs=PAPER_OUTPUTS)
+    if options.json:
+        print(json.dumps(rows, indent=2))
+        return
+    print("The paper's schedule: 16 genres, 40 topics, 21,250 training tracks, batches of 64.")
+    print(f"{'network':<12}{'tasks':<8}{'parameters':>12}{'epochs':>8}{'updates':>10}")
+    for row in rows:
+        print(
+            f"{row['network']:<12}{row['tasks']:<8}{row['parameters']:>12,}"
+            f"{row['epochs']:>8,}{row['updates']:>10,}"
+        )
+
+
+def _tables(options):
+    from agf.evaluation.tables import write_tables
+
+    for path in write_tables(options.metrics, options.out):
+        print(path)
+
+
+def _summary(options):
+    from agf.evaluation.run import summarise_run
+
+    print(summarise_run(options.results))

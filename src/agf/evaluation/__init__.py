@@ -1,0 +1,1 @@
+"""Metrics, the tables and figures of the paper, and baselines."""

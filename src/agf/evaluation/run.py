@@ -1,0 +1,101 @@
+"""Scores and tables of one run, from the files of its stages."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from agf.corpus.tracks import genre_titles, read_tracks
+from agf.errors import UserError
+from agf.evaluation.baselines import baseline_metrics
+from agf.evaluation.metrics import evaluate_predictions
+from agf.evaluation.tables import read_metrics, read_published, summary_text, write_tables
+from agf.files import replacing, write_json
+from agf.networks.model import architecture_rows
+
+
+def score_predictions(predictions, metrics):
+    """Score one case.
+
+    Parameters
+    ----------
+    predictions : str or pathlib.Path
+        ``cases/.../predictions.parquet``.
+    metrics : str or pathlib.Path
+        ``metrics.json``, to write.
+    """
+    write_json(evaluate_predictions(pd.read_parquet(predictions)), metrics)
+
+
+def write_baselines(tracks, split, mfcc_paths, out):
+    """Score the baselines and write ``tables/baselines.csv``.
+
+    Parameters
+    ----------
+    tracks, split : str or pathlib.Path
+        ``corpus/tracks.parquet`` and ``splits/{split}.parquet``.
+    mfcc_paths : list of str or pathlib.Path
+        ``features/mfcc/{shard}.parquet`` of all shards.
+    out : str or pathlib.Path
+        The CSV file.
+    """
+    frame = read_tracks(tracks)
+    genres = genre_titles(frame)
+    table = baseline_metrics(frame, pd.read_parquet(split), mfcc_paths, genres)
+    with replacing(out) as temporary:
+        table.to_csv(temporary, index=False)
+
+
+def write_run_tables(metrics, baselines, targets, tracks, published, out_dir):
+    """Write the paper's tables and figure for one run.
+
+    Parameters
+    ----------
+    metrics, baselines : str or pathlib.Path
+        ``tables/metrics.csv`` and ``tables/baselines.csv``.
+    targets : list of str or pathlib.Path
+        ``targets/{split}/{task}.json`` of the AGF tasks: their real sizes.
+    tracks : str or pathlib.Path
+        ``corpus/tracks.parquet``: its top genres are the outputs of task g.
+    published : str or pathlib.Path
+        Folder with the published tables.
+    out_dir : str or pathlib.Path
+        Where the tables go.
+    """
+    n_genres = len(genre_titles(read_tracks(tracks)))
+    sizes = {"g": {"outputs": n_genres, "words": None}}
+    for path in targets:
+        summary = json.loads(Path(path).read_text(encoding="utf-8"))
+        sizes[summary["task"]] = {"outputs": summary["n_topics"], "words": summary["n_words"]}
+    write_tables(
+        metrics,
+        out_dir,
+        sizes=sizes,
+        layers=architecture_rows(n_genres),
+        baselines=pd.read_csv(baselines),
+        published=read_published(published),
+    )
+
+
+def summarise_run(results):
+    """Return the lines that end a run: best cases, baselines, and where everything lies.
+
+    Parameters
+    ----------
+    results : str or pathlib.Path
+        ``results/{corpus}``.
+
+    Raises
+    ------
+    UserError
+        Where the run has no tables yet.
+    """
+    tables = Path(results) / "tables"
+    if not (tables / "metrics.csv").is_file():
+        raise UserError(f"{tables / 'metrics.csv'} does not exist: finish the run first.")
+    baselines = tables / "baselines.csv"
+    return summary_text(
+        read_metrics(tables / "metrics.csv"),
+        tables,
+        pd.read_csv(baselines) if baselines.is_file() else None,
+    )
