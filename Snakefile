@@ -1,0 +1,47 @@
+"""Music genre recognition by transfer from artist group factors (AGF).
+
+From audio to the tables of Kim, Won, Serra and Liem (WWW'18), stage by stage; each stage is a file in workflow/rules/
+and each of these targets stops after its stage:
+
+    corpus    ->  features  ->  targets  ->  networks  ->  transfer  ->  tables
+
+`snakemake --cores all` alone makes everything. What is made where: docs/files.md.
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.27")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/corpus.smk"
+include: "workflow/rules/features.smk"
+include: "workflow/rules/targets.smk"
+include: "workflow/rules/networks.smk"
+include: "workflow/rules/transfer.smk"
+include: "workflow/rules/tables.smk"
+
+
+localrules:
+    all,
+    corpus,
+    features,
+    targets,
+    networks,
+    transfer,
+    tables,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.tables.input,
+    message:
+        "Everything is there"
+
+
+onerror:
+    print(f"The run stopped. What went wrong stands above and in {RESULTS}/logs/.", file=sys.stderr)

@@ -1,0 +1,113 @@
+"""Checking the configuration against its schema, one clear sentence per mistake."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+import jsonschema
+import yaml
+
+from agf.errors import UserError
+
+
+def read_schema(path):
+    """Read ``workflow/schemas/config.schema.yaml``."""
+    return yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+
+
+def schema_defaults(schema):
+    """Return the configuration that consists of the schema's defaults alone."""
+    return {
+        key: schema_defaults(part) if "properties" in part else part["default"]
+        for key, part in schema["properties"].items()
+    }
+
+
+def check_config(config, schema):
+    """Refuse a configuration that the workflow could not run.
+
+    Parameters
+    ----------
+    config : dict
+        The configuration, overlays merged.
+    schema : dict
+        JSON schema, as :func:`read_schema` returns it.
+
+    Raises
+    ------
+    UserError
+        Naming the first key that is unknown, missing or has an impossible value, or the path that
+        does not exist.
+    """
+    validator = jsonschema.Draft202012Validator(schema)
+    for error in sorted(validator.iter_errors(config), key=lambda error: list(error.path)):
+        raise UserError(_sentence(error))
+    spectrogram = config["spectrogram"]
+    if spectrogram["hop_length"] > spectrogram["n_fft"]:
+        raise UserError(
+            f"config key spectrogram.hop_length is {spectrogram['hop_length']}, more than "
+            f"spectrogram.n_fft {spectrogram['n_fft']}: frames would skip samples."
+        )
+    if config["mfcc"]["n_mfcc"] > spectrogram["n_mels"]:
+        raise UserError("config key mfcc.n_mfcc is more than spectrogram.n_mels.")
+    crop = config["networks"]["crop_frames"] * spectrogram["hop_length"]
+    if crop / spectrogram["sample_rate"] > config["min_seconds"]:
+        raise UserError(
+            f"config key min_seconds is {config['min_seconds']}, shorter than a crop of "
+            f"{crop / spectrogram['sample_rate']:.2f} s (networks.crop_frames): raise it."
+        )
+    demo = config["demo"]
+    if demo["min_seconds"] > demo["max_seconds"]:
+        raise UserError("config key demo.min_seconds is more than demo.max_seconds.")
+    if config["corpus"] != "demo":
+        _check_data(config)
+
+
+def _check_data(config):
+    data_dir = Path(config["data_dir"])
+    for key, path in (
+        ("data_dir", data_dir),
+        ("data_dir", data_dir / "fma_metadata" / "tracks.csv"),
+        ("data_dir", data_dir / "fma_metadata" / "genres.csv"),
+        ("audio_dir", data_dir / config["audio_dir"]),
+    ):
+        if not path.exists():
+            raise UserError(f"config key {key}: {path} does not exist.")
+
+
+def _sentence(error):
+    key = ".".join(str(part) for part in error.path)
+    if error.validator == "additionalProperties":
+        known = error.schema["properties"]
+        unknown = sorted(str(name) for name in error.instance if name not in known)
+        name = f"{key}.{unknown[0]}" if key else unknown[0]
+        near = get_close_matches(unknown[0], known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}."
+        return f"config key {name} is unknown; {hint}"
+    if error.validator == "required":
+        missing = sorted(set(error.validator_value) - set(error.instance))
+        name = f"{key}.{missing[0]}" if key else missing[0]
+        return f"config key {name} is missing."
+    wanted = {
+        "type": lambda value: f"it must be {_article(value)}",
+        "enum": lambda value: f"it must be one of {', '.join(map(str, value))}",
+        "const": lambda value: f"it must be {value}",
+        "minimum": lambda value: f"it must be at least {value}",
+        "maximum": lambda value: f"it must be at most {value}",
+        "exclusiveMinimum": lambda value: f"it must be more than {value}",
+        "minLength": lambda value: "it must not be empty",
+        "pattern": lambda value: "only letters, digits, '_', '.' and '-' are allowed",
+    }
+    return (
+        f"config key {key} is {error.instance!r}; {wanted[error.validator](error.validator_value)}."
+    )
+
+
+def _article(kind):
+    names = {
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "a text",
+        "boolean": "true or false",
+        "object": "a section with keys of its own",
+    }
+    return names[kind]

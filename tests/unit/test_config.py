@@ -1,0 +1,84 @@
+"""The configuration: its defaults, and one clear sentence for every mistake."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agf.config import check_config, read_schema, schema_defaults
+from agf.errors import UserError
+
+ROOT = Path(__file__).parents[2]
+SCHEMA = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
+CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+
+def merged(config, overlay):
+    config = copy.deepcopy(config)
+    for key, value in overlay.items():
+        nested = isinstance(value, dict) and isinstance(config.get(key), dict)
+        config[key] = merged(config[key], value) if nested else value
+    return config
+
+
+def leaves(schema, prefix=""):
+    for key, part in schema["properties"].items():
+        if "properties" in part:
+            yield from leaves(part, f"{prefix}{key}.")
+        else:
+            yield prefix + key, part
+
+
+def test_config_yaml_is_the_schemas_defaults():
+    assert schema_defaults(SCHEMA) == CONFIG
+
+
+def test_the_default_is_accepted():
+    assert check_config(CONFIG, SCHEMA) is None
+
+
+def test_every_key_is_documented():
+    for key, part in leaves(SCHEMA):
+        assert part.get("description"), key
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config").glob("*.yaml")), ids=lambda p: p.stem)
+def test_overlays_are_accepted(path, tmp_path):
+    (tmp_path / "fma_metadata").mkdir()
+    for name in ("tracks.csv", "genres.csv"):
+        (tmp_path / "fma_metadata" / name).touch()
+    config = merged(CONFIG, yaml.safe_load(path.read_text()))
+    config = merged(config, {"data_dir": str(tmp_path), "corpus": "some"})
+    (tmp_path / config["audio_dir"]).mkdir()
+    assert check_config(config, SCHEMA) is None
+
+
+@pytest.mark.parametrize(
+    ("overlay", "sentence"),
+    [
+        ({"sead": 1}, "config key sead is unknown; did you mean seed?"),
+        ({"networks": {"epoch": 1}}, "config key networks.epoch is unknown; did you mean epochs?"),
+        ({"agf": 3}, "config key agf is 3; it must be a section with keys of its own."),
+        ({"seed": "x"}, "config key seed is 'x'; it must be a whole number."),
+        ({"split": {"kind": "date"}}, "config key split.kind is 'date'; it must be one of random,"),
+        ({"networks": {"learning_rate": 0}}, "networks.learning_rate is 0; it must be more than 0"),
+        ({"agf": {"n_topics": 1}}, "config key agf.n_topics is 1; it must be at least 2."),
+        ({"corpus": "../up"}, "config key corpus is '../up'; only letters, digits"),
+        ({"corpus": "mine", "data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),
+        ({"min_seconds": 1.1, "networks": {"crop_frames": 99}}, "config key min_seconds is 1.1"),
+        ({"spectrogram": {"hop_length": 4096}}, "config key spectrogram.hop_length is 4096"),
+    ],
+)
+def test_a_mistake_is_one_clear_sentence(overlay, sentence):
+    with pytest.raises(UserError) as error:
+        check_config(merged(CONFIG, overlay), SCHEMA)
+    assert sentence in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_key_is_named():
+    config = copy.deepcopy(CONFIG)
+    del config["transfer"]["epochs"]
+    with pytest.raises(UserError, match=r"config key transfer\.epochs is missing"):
+        check_config(config, SCHEMA)

@@ -1,0 +1,84 @@
+"""One run of the whole workflow on a tiny generated corpus, shared by the tests of this folder."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agf.corpus.demo import write_demo
+
+ROOT = Path(__file__).parents[2]
+
+TINY = {
+    "corpus": "tiny",
+    "data_dir": "data/tiny",
+    "shards": 2,
+    "agf": {
+        "dictionary_size": {"m": 16, "d": 12, "e": 8},
+        "dictionary_iterations": 5,
+        "n_topics": 4,
+        "lda_iterations": 5,
+    },
+    "networks": {"epochs": 1, "batch_size": 8},
+    "transfer": {"epochs": 1},
+    "demo": {
+        "tracks": 24,
+        "artists": 8,
+        "groups": 4,
+        "genres": 2,
+        "subgenres": 2,
+        "min_seconds": 3,
+        "max_seconds": 4,
+        "label_noise": 0.0,
+    },
+}
+
+
+def snakemake(folder, *arguments, check=True):
+    """Run snakemake in `folder` on two cores with its own copy of the package."""
+    environment = os.environ | {"PYTHONPATH": str(folder / "src")}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml"]
+    done = subprocess.run(
+        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    output = done.stdout + done.stderr
+    assert not check or done.returncode == 0, output[-6000:]
+    return output
+
+
+def planned(output):
+    """Return the number of jobs by rule of a dry run, target rules left out."""
+    table = re.search(r"^job +count\n-.*?\n(.*?)^total ", output, re.M | re.S)
+    jobs = dict(line.split() for line in table[1].splitlines()) if table else {}
+    return {rule: int(count) for rule, count in jobs.items() if rule not in TARGETS}
+
+
+TARGETS = {"all", "corpus", "features", "targets", "networks", "transfer", "tables"}
+
+
+def write_config(folder, config):
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(config))
+
+
+def copy_project(folder):
+    for name in ("workflow", "src", "profiles", "envs", "resources"):
+        ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
+        shutil.copytree(ROOT / name, folder / name, ignore=ignore)
+    for name in ("Snakefile", "config.yaml"):
+        shutil.copy2(ROOT / name, folder / name)
+    write_config(folder, TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory):
+    """A finished run of the tiny corpus, taken as a collection of the user's own."""
+    folder = tmp_path_factory.mktemp("tiny")
+    copy_project(folder)
+    write_demo(TINY["demo"], 0, folder / "data" / "tiny")
+    snakemake(folder)
+    return folder

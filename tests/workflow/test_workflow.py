@@ -1,0 +1,97 @@
+"""The whole workflow, from audio to the paper's tables."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TINY, copy_project, planned, snakemake, write_config
+
+from agf.evaluation.metrics import evaluate_predictions
+from agf.tasks import all_cases, all_networks
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="session")
+def results(tiny):
+    return tiny / "results" / "tiny"
+
+
+def test_no_track_is_lost(results):
+    tracks = pd.read_parquet(results / "corpus" / "tracks.parquet")
+    rejected = pd.read_parquet(results / "corpus" / "rejected.parquet")
+    assert len(tracks) + len(rejected) == TINY["demo"]["tracks"]
+    split = pd.read_parquet(results / "splits" / "random.parquet")
+    assert list(split.track_id) == list(tracks.track_id)
+
+
+def test_every_network_was_trained_as_configured(results):
+    for network in all_networks():
+        folder = results / "networks" / "random" / "seed0" / network.name
+        history = pd.read_parquet(folder / "history.parquet")
+        assert len(history) == TINY["networks"]["epochs"] * len(network.tasks)
+        assert set(history.task) <= set(network.tasks)
+        assert np.isfinite(history.loss).all()
+        assert (folder / "weights.safetensors").stat().st_size > 1_000_000
+        json.loads((folder / "summary.json").read_text())
+
+
+def test_predictions_are_of_the_evaluation_tracks_alone(results):
+    split = pd.read_parquet(results / "splits" / "random.parquet")
+    wanted = set(split.track_id[split.part == "evaluation"])
+    names = [case.name for case in all_cases() if case.alias_of is None]
+    names += [f"wstn-{n}-softmax" for n in (2, 3, 4, 5)]
+    for name in names:
+        folder = results / "cases" / "random" / "seed0" / name
+        predictions = pd.read_parquet(folder / "predictions.parquet")
+        assert set(predictions.track_id) == wanted
+        sums = predictions.drop(columns=["track_id", "genre_top"]).sum(axis=1)
+        assert np.allclose(sums, 1, atol=1e-4)
+        metrics = json.loads((folder / "metrics.json").read_text())
+        assert metrics == evaluate_predictions(predictions)
+
+
+def test_table_4_has_the_papers_62_cases(results):
+    metrics = pd.read_csv(results / "tables" / "metrics.csv")
+    assert len(metrics) == 62 + 4 + 4
+    table = pd.read_csv(results / "tables" / "table4.csv")
+    assert len(table) == 31
+    scores = metrics.set_index("case").log_loss
+    for tasks, stn, mtn in zip(table.tasks, table.stn_log_loss, table.mtn_log_loss, strict=True):
+        assert stn == pytest.approx(scores[f"stn-{tasks}"])
+        assert mtn == pytest.approx(scores[f"mtn-{tasks}"])
+    assert not [column for column in table if "published" in column]
+
+
+def test_all_tables_and_figures_are_there(results):
+    names = [f"table{n}.{kind}" for n in range(1, 6) for kind in ("csv", "md")]
+    for name in [*names, "figure3.png", "figure3.svg", "baselines.csv"]:
+        assert (results / "tables" / name).stat().st_size > 50, name
+
+
+def test_demo_targets_agree_with_the_planted_groups(tmp_path):
+    copy_project(tmp_path)
+    write_config(tmp_path, TINY | {"corpus": "demo", "data_dir": "data/demo"})
+    snakemake(tmp_path, "targets")
+    agreement = pd.read_csv(tmp_path / "results/demo/targets/random/agreement.csv")
+    assert list(agreement.task) == ["m", "d", "e", "s"] or set(agreement.task) == set("mdes")
+    assert agreement.auc.between(0, 1).all()
+    assert planned(snakemake(tmp_path, "targets", "--dry-run")) == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--config", "sead=1"], "config key sead is unknown; did you mean seed?"),
+        (["--config", "data_dir=nowhere"], "config key data_dir: nowhere does not exist."),
+        (["--config", "split={kind: date}"], "config key split.kind is 'date'"),
+    ],
+)
+def test_a_bad_configuration_is_one_sentence_before_any_job(tmp_path, arguments, sentence):
+    copy_project(tmp_path)
+    (tmp_path / "data" / "tiny").mkdir(parents=True)
+    output = snakemake(tmp_path, *arguments, check=False)
+    assert sentence in output
+    assert "Traceback" not in output
+    assert not (tmp_path / "results").exists()

@@ -1,0 +1,80 @@
+"""Configuration, names and folders that all rules share.
+
+Reads the merged configuration and checks it before any job starts. No rules.
+"""
+
+import os
+import sys
+
+from snakemake.exceptions import WorkflowError
+
+from agf.code_hash import code_hash
+from agf.config import check_config, read_schema
+from agf.corpus.scan import audio_fingerprint, shard_names
+from agf.errors import UserError
+from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
+
+try:
+    check_config(config, read_schema(workflow.source_path("../schemas/config.schema.yaml")))
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+# One job, one thread: processes scale where threads do not, and waiting threads must not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"
+
+RESULTS = f"results/{config['corpus']}"
+LOGS = f"{RESULTS}/logs"
+BENCHMARKS = f"{RESULTS}/benchmarks"
+SHARDS = shard_names(config["shards"])
+SPLIT = config["split"]["kind"]
+SEED = config["seed"]
+NETWORKS = [network.name for network in all_networks()]
+CASES = [case.name for case in all_cases() if case.alias_of is None]
+WIDE_CASES = [case.name for case in all_cases() if case.kind == "wstn"]
+
+
+wildcard_constraints:
+    shard=r"\d{3}-of-\d{3}",
+    split=r"[a-z0-9-]+",
+    seed=r"\d+",
+    task="[gsedm]",
+    network="(stn|mtn|wstn)-[a-z0-9]+",
+    case="(stn|mtn|wstn)-[a-z0-9]+",
+
+
+def settings(script, **values):
+    """Return what a job depends on besides its files: the code's hash and its part of the configuration.
+
+    It is one dict because Snakemake compares params as a set of values, in which two swapped values would not be seen.
+    """
+    path = workflow.source_path(f"../scripts/{script}")
+    return {"code": code_hash(scripts=(path,)), **values}
+
+
+def scan_settings(wildcards):
+    # The generated corpus changes only with its metadata, which is an input. A folder of the user's is looked at here.
+    fingerprint = None if GENERATED else audio_fingerprint(AUDIO)
+    return settings("scan_corpus.py", audio=fingerprint, subset=config["subset"], shards=config["shards"])
+
+
+def manifest(wildcards):
+    # After the scan the graph is drawn again, so that only shards whose manifest changed are computed.
+    checkpoints.scan_corpus.get()
+    return f"{RESULTS}/corpus/shards/{wildcards.shard}.parquet"
+
+
+def agf_features(wildcards):
+    feature = AGF_FEATURE.get(wildcards.task)
+    return expand(f"{RESULTS}/features/{feature}/{{shard}}.parquet", shard=SHARDS) if feature else []
+
+
+def network_targets(wildcards):
+    tasks = network_by_name(wildcards.network).tasks
+    return [f"{RESULTS}/targets/{wildcards.split}/{task}.parquet" for task in tasks if task in AGF_TASKS]
+
+
+def case_embeddings(wildcards):
+    networks = dict.fromkeys(case_by_name(wildcards.case).networks)
+    return [f"{RESULTS}/embeddings/{wildcards.split}/seed{wildcards.seed}/{name}.safetensors" for name in networks]

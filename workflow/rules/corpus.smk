@@ -1,0 +1,72 @@
+"""Corpus: from audio files and FMA metadata to shards of candidates.
+
+Reads   {data_dir}/fma_metadata/tracks.csv, genres.csv and {data_dir}/{audio_dir}/NNN/NNNNNN.mp3
+Writes  corpus/scan.parquet, corpus/genres.parquet, corpus/shards/{shard}.parquet
+Steps   1. generate_demo makes the demo corpus, where that is the corpus
+        2. scan_corpus finds every track's audio and divides the tracks into shards
+Tracks that cannot be used get a reason; select_tracks (features.smk) collects the reasons.
+"""
+
+METADATA = [f"{config['data_dir']}/fma_metadata/tracks.csv", f"{config['data_dir']}/fma_metadata/genres.csv"]
+AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
+GENERATED = config["corpus"] == "demo"
+
+if GENERATED:
+
+    rule generate_demo:
+        output:
+            metadata=METADATA,
+            planted=f"{config['data_dir']}/planted_groups.csv",
+            audio=directory(AUDIO),
+        log:
+            f"{LOGS}/generate_demo.log",
+        benchmark:
+            f"{BENCHMARKS}/generate_demo.tsv"
+        conda:
+            "../../envs/features.yaml"
+        threads: 2
+        resources:
+            mem_mb=1000,
+            runtime=30,
+        params:
+            run=settings("generate_demo.py", demo=config["demo"], seed=SEED),
+            out=lambda wildcards, output: os.path.dirname(output.planted),
+        message:
+            "Generating the demo corpus in {config[data_dir]}"
+        script:
+            "../scripts/generate_demo.py"
+
+
+checkpoint scan_corpus:
+    input:
+        metadata=METADATA,
+    output:
+        scan=f"{RESULTS}/corpus/scan.parquet",
+        genres=f"{RESULTS}/corpus/genres.parquet",
+        shards=expand(f"{RESULTS}/corpus/shards/{{shard}}.parquet", shard=SHARDS),
+    log:
+        f"{LOGS}/scan_corpus.log",
+    benchmark:
+        f"{BENCHMARKS}/scan_corpus.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        run=scan_settings,
+        data_dir=lambda wildcards, input: os.path.dirname(os.path.dirname(input.metadata[0])),
+        audio_dir=config["audio_dir"],
+        cache=f"{RESULTS}/cache/audio_digests.parquet",
+    message:
+        "Scanning {AUDIO}"
+    script:
+        "../scripts/scan_corpus.py"
+
+
+rule corpus:
+    input:
+        rules.scan_corpus.output.scan,
+    message:
+        "The corpus is scanned"

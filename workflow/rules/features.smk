@@ -1,0 +1,123 @@
+"""Features: from audio to mel spectrograms, MFCC and Essentia descriptors, shard by shard.
+
+Reads   corpus/shards/{shard}.parquet and the audio
+Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet
+Steps   1. extract_mel decodes a shard's clips and computes their mel spectrograms
+        2. extract_mfcc computes MFCC from the mel spectrograms
+        3. extract_essentia computes 4,374 descriptors of every decoded clip
+        4. select_tracks keeps the tracks that have all features and lists the others with their reason
+Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip.
+"""
+
+
+rule extract_mel:
+    input:
+        manifest=manifest,
+    output:
+        mel=update(f"{RESULTS}/features/mel/{{shard}}.parquet"),
+        rejected=update(f"{RESULTS}/features/mel/{{shard}}.rejected.parquet"),
+    log:
+        f"{LOGS}/extract_mel/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_mel/{{shard}}.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=60,
+    params:
+        run=settings("extract_mel.py", min_seconds=config["min_seconds"], **config["spectrogram"]),
+        data_dir=config["data_dir"],
+    message:
+        "Mel spectrograms of shard {wildcards.shard}"
+    script:
+        "../scripts/extract_mel.py"
+
+
+rule extract_mfcc:
+    input:
+        mel=rules.extract_mel.output.mel,
+    output:
+        mfcc=update(f"{RESULTS}/features/mfcc/{{shard}}.parquet"),
+    log:
+        f"{LOGS}/extract_mfcc/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_mfcc/{{shard}}.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=30,
+    params:
+        run=settings("extract_mfcc.py", top_db=config["spectrogram"]["top_db"], **config["mfcc"]),
+    message:
+        "MFCC of shard {wildcards.shard}"
+    script:
+        "../scripts/extract_mfcc.py"
+
+
+rule extract_essentia:
+    input:
+        manifest=manifest,
+        mel=rules.extract_mel.output.mel,
+    output:
+        essentia=update(f"{RESULTS}/features/essentia/{{shard}}.parquet"),
+        rejected=update(f"{RESULTS}/features/essentia/{{shard}}.rejected.parquet"),
+    log:
+        f"{LOGS}/extract_essentia/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_essentia/{{shard}}.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        run=settings("extract_essentia.py"),
+        data_dir=config["data_dir"],
+    message:
+        "Essentia descriptors of shard {wildcards.shard}"
+    script:
+        "../scripts/extract_essentia.py"
+
+
+rule select_tracks:
+    input:
+        scan=f"{RESULTS}/corpus/scan.parquet",
+        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
+        mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
+        essentia=expand(rules.extract_essentia.output.essentia, shard=SHARDS),
+        rejected=expand(
+            [rules.extract_mel.output.rejected, rules.extract_essentia.output.rejected],
+            shard=SHARDS,
+        ),
+    output:
+        tracks=f"{RESULTS}/corpus/tracks.parquet",
+        rejected=f"{RESULTS}/corpus/rejected.parquet",
+    log:
+        f"{LOGS}/select_tracks.log",
+    benchmark:
+        f"{BENCHMARKS}/select_tracks.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        run=settings("select_tracks.py", shards=config["shards"]),
+    message:
+        "Selecting the tracks that have every feature"
+    script:
+        "../scripts/select_tracks.py"
+
+
+rule features:
+    input:
+        rules.corpus.input,
+        rules.select_tracks.output,
+    message:
+        "Features are complete"

@@ -1,0 +1,73 @@
+"""Networks: 5 single-task (STN), 26 multi-task (MTN) and 4 wide single-task networks (wSTN), one job each.
+
+Reads   features/mel/{shard}.parquet, corpus/tracks.parquet, splits/{split}.parquet, targets/{split}/{task}.parquet
+Writes  networks/{split}/scaler.parquet, networks/{split}/seed{seed}/{network}/weights.safetensors, history.parquet,
+        summary.json
+Steps   1. fit_scaler measures mean and deviation of every mel band over the training tracks
+        2. train_network trains one network; a killed job goes on from its last checkpoint
+"""
+
+NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
+
+
+rule fit_scaler:
+    input:
+        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
+        tracks=rules.select_tracks.output.tracks,
+        split=rules.split_tracks.output.split,
+    output:
+        scaler=f"{RESULTS}/networks/{{split}}/scaler.parquet",
+    log:
+        f"{LOGS}/fit_scaler/{{split}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fit_scaler/{{split}}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        run=settings("fit_scaler.py", top_db=config["spectrogram"]["top_db"]),
+    message:
+        "Mean and deviation of every mel band"
+    script:
+        "../scripts/fit_scaler.py"
+
+
+rule train_network:
+    input:
+        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
+        tracks=rules.select_tracks.output.tracks,
+        split=rules.split_tracks.output.split,
+        scaler=rules.fit_scaler.output.scaler,
+        targets=network_targets,
+    output:
+        weights=f"{NETWORK_FOLDER}/weights.safetensors",
+        history=f"{NETWORK_FOLDER}/history.parquet",
+        summary=f"{NETWORK_FOLDER}/summary.json",
+    log:
+        f"{LOGS}/train_network/{{split}}/seed{{seed}}/{{network}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_network/{{split}}/seed{{seed}}/{{network}}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=720,
+    params:
+        run=settings("train_network.py", top_db=config["spectrogram"]["top_db"], **config["networks"]),
+        resume=f"{RESULTS}/cache/resume",
+    message:
+        "Training {wildcards.network}"
+    script:
+        "../scripts/train_network.py"
+
+
+rule networks:
+    input:
+        rules.targets.input,
+        expand(rules.train_network.output.weights, split=SPLIT, seed=SEED, network=NETWORKS),
+    message:
+        "Networks are complete"

@@ -1,0 +1,96 @@
+"""Tables: the paper's Tables 1 to 5 and Figure 3, with baselines.
+
+Reads   cases/{split}/seed{seed}/{case}/metrics.json, features/mfcc/{shard}.parquet, targets/{split}/{task}.json
+Writes  tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md), tables/figure3 (.png, .svg)
+Steps   1. collect_metrics puts the metrics of all cases into one file
+        2. score_baselines scores majority class, class prior and MFCC statistics with logistic regression
+        3. draw_tables makes the tables and the figure; `agf tables` makes the same from any metrics file
+"""
+
+TABLES = f"{RESULTS}/tables"
+
+
+rule collect_metrics:
+    input:
+        metrics=METRICS,
+    output:
+        metrics=f"{TABLES}/metrics.csv",
+    log:
+        f"{LOGS}/collect_metrics.log",
+    benchmark:
+        f"{BENCHMARKS}/collect_metrics.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=settings("collect_metrics.py", corpus=config["corpus"]),
+    message:
+        "Collecting the metrics of all cases"
+    script:
+        "../scripts/collect_metrics.py"
+
+
+rule score_baselines:
+    input:
+        mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
+        tracks=rules.select_tracks.output.tracks,
+        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+    output:
+        baselines=f"{TABLES}/baselines.csv",
+    log:
+        f"{LOGS}/score_baselines.log",
+    benchmark:
+        f"{BENCHMARKS}/score_baselines.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        run=settings("score_baselines.py"),
+    message:
+        "Scoring the baselines"
+    script:
+        "../scripts/score_baselines.py"
+
+
+rule draw_tables:
+    input:
+        metrics=rules.collect_metrics.output.metrics,
+        baselines=rules.score_baselines.output.baselines,
+        targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
+        tracks=rules.select_tracks.output.tracks,
+        published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
+    output:
+        tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),
+        figure=expand(f"{TABLES}/figure3.{{kind}}", kind=["png", "svg"]),
+    log:
+        f"{LOGS}/draw_tables.log",
+    benchmark:
+        f"{BENCHMARKS}/draw_tables.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        run=settings("draw_tables.py"),
+        published=lambda wildcards, input: os.path.dirname(input.published[0]),
+        out=lambda wildcards, output: os.path.dirname(output.tables[0]),
+    message:
+        "Drawing the tables and the figure"
+    script:
+        "../scripts/draw_tables.py"
+
+
+rule tables:
+    input:
+        rules.targets.input,
+        rules.draw_tables.output,
+    message:
+        "Tables are complete"

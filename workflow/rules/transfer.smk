@@ -1,0 +1,126 @@
+"""Transfer: from the networks' features to genre, in 62 cases (five of them aliases) and four wide baselines.
+
+Reads   networks/{split}/seed{seed}/{network}/weights.safetensors, features/mel/{shard}.parquet
+Writes  embeddings/{split}/seed{seed}/{network}.safetensors, cases/{split}/seed{seed}/{case}/predictions.parquet,
+        metrics.json
+Steps   1. embed_windows computes the 256 features of every one-second window of every track
+        2. train_transfer trains an MLP on the training tracks' windows and averages its predictions over each track
+        3. score_own_softmax averages a wide network's own predictions instead
+        4. score_cases computes the metrics of every case
+"""
+
+CASE_FOLDER = f"{RESULTS}/cases/{{split}}/seed{{seed}}/{{case}}"
+
+
+rule embed_windows:
+    input:
+        weights=rules.train_network.output.weights,
+        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
+        tracks=rules.select_tracks.output.tracks,
+    output:
+        embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors",
+    log:
+        f"{LOGS}/embed_windows/{{split}}/seed{{seed}}/{{network}}.log",
+    benchmark:
+        f"{BENCHMARKS}/embed_windows/{{split}}/seed{{seed}}/{{network}}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        run=settings("embed_windows.py", hop_frames=config["transfer"]["hop_frames"]),
+    message:
+        "Embedding all windows with {wildcards.network}"
+    script:
+        "../scripts/embed_windows.py"
+
+
+rule train_transfer:
+    input:
+        embeddings=case_embeddings,
+        tracks=rules.select_tracks.output.tracks,
+        split=rules.split_tracks.output.split,
+    output:
+        predictions=f"{CASE_FOLDER}/predictions.parquet",
+    log:
+        f"{LOGS}/train_transfer/{{split}}/seed{{seed}}/{{case}}.log",
+    benchmark:
+        f"{BENCHMARKS}/train_transfer/{{split}}/seed{{seed}}/{{case}}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=3000,
+        runtime=240,
+    params:
+        run=settings(
+            "train_transfer.py", **{key: config["transfer"][key] for key in config["transfer"] if key != "hop_frames"}
+        ),
+    message:
+        "Transfer to genre: {wildcards.case}"
+    script:
+        "../scripts/train_transfer.py"
+
+
+rule score_own_softmax:
+    input:
+        embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{case}}.safetensors",
+        tracks=rules.select_tracks.output.tracks,
+        split=rules.split_tracks.output.split,
+    output:
+        predictions=f"{CASE_FOLDER}-softmax/predictions.parquet",
+    log:
+        f"{LOGS}/score_own_softmax/{{split}}/seed{{seed}}/{{case}}.log",
+    benchmark:
+        f"{BENCHMARKS}/score_own_softmax/{{split}}/seed{{seed}}/{{case}}.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        run=settings("score_own_softmax.py"),
+    message:
+        "Scoring {wildcards.case} by its own softmax"
+    script:
+        "../scripts/score_own_softmax.py"
+
+
+PREDICTIONS = expand(rules.train_transfer.output.predictions, split=SPLIT, seed=SEED, case=CASES) + expand(
+    rules.score_own_softmax.output.predictions, split=SPLIT, seed=SEED, case=WIDE_CASES
+)
+METRICS = [path.replace("predictions.parquet", "metrics.json") for path in PREDICTIONS]
+
+
+rule score_cases:
+    input:
+        PREDICTIONS,
+    output:
+        METRICS,
+    log:
+        f"{LOGS}/score_cases.log",
+    benchmark:
+        f"{BENCHMARKS}/score_cases.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=settings("score_cases.py"),
+    message:
+        "Scoring the predictions of all cases"
+    script:
+        "../scripts/score_cases.py"
+
+
+rule transfer:
+    input:
+        rules.targets.input,
+        METRICS,
+    message:
+        "Transfer is complete"

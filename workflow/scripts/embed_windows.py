@@ -1,0 +1,12 @@
+from agf.job import job
+from agf.transfer.embedding import embed_tracks
+
+source = snakemake.input
+with job(snakemake.log[0]):
+    embed_tracks(
+        source.weights,
+        list(source.mel),
+        source.tracks,
+        snakemake.output.embedding,
+        snakemake.params.run,
+    )

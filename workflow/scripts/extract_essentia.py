@@ -1,0 +1,9 @@
+from agf.features.essentia_shards import extract_essentia_shard
+from agf.job import job
+
+source, out = snakemake.input, snakemake.output
+code = snakemake.params.run["code"]
+with job(snakemake.log[0]):
+    extract_essentia_shard(
+        source.manifest, source.mel, snakemake.params.data_dir, out.essentia, out.rejected, {}, code
+    )

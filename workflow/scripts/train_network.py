@@ -1,0 +1,23 @@
+from agf.job import job
+from agf.networks.training import train_network
+from agf.tasks import AGF_TASKS, network_by_name
+
+source, params = snakemake.input, snakemake.params
+network = network_by_name(snakemake.wildcards.network)
+settings = dict(params.run)
+code = settings.pop("code")
+with job(snakemake.log[0]):
+    targets = [task for task in network.tasks if task in AGF_TASKS]
+    train_network(
+        network,
+        list(source.mel),
+        source.tracks,
+        source.split,
+        source.scaler,
+        dict(zip(targets, source.targets, strict=True)),
+        dict(snakemake.output.items()),
+        settings,
+        int(snakemake.wildcards.seed),
+        params.resume,
+        code,
+    )
