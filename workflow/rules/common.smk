@@ -10,12 +10,17 @@ from snakemake.exceptions import WorkflowError
 
 from agf.code_hash import code_hash
 from agf.config import check_config, read_schema
+from agf.corpus.demo import check_demo
 from agf.corpus.scan import audio_fingerprint, shard_names
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
+GENERATED = config.get("corpus") == "demo"
+
 try:
     check_config(config, read_schema(workflow.source_path("../schemas/config.schema.yaml")))
+    if GENERATED:
+        check_demo(config["demo"])
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

@@ -9,7 +9,6 @@ Tracks that cannot be used get a reason; select_tracks (features.smk) collects t
 
 METADATA = [f"{config['data_dir']}/fma_metadata/tracks.csv", f"{config['data_dir']}/fma_metadata/genres.csv"]
 AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
-GENERATED = config["corpus"] == "demo"
 
 if GENERATED:
 

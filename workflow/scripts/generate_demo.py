@@ -3,4 +3,4 @@ from agf.job import job
 
 run = snakemake.params.run
 with job(snakemake.log[0]):
-    write_demo(run["demo"], run["seed"], snakemake.params.out)
+    write_demo(run["demo"], run["seed"], snakemake.params.out, workers=snakemake.threads)
