@@ -330,7 +330,7 @@ def test_a_clip_depends_on_seed_and_track():
         ({"artists": 81}, "demo.artists is 81: .* at most 80"),
         ({"min_seconds": 13}, "demo.min_seconds is 13: .* at most 12"),
         ({"label_noise": 1.5}, "demo.label_noise is 1.5"),
-        ({"colour": 1}, "demo.colour is not a setting"),
+        ({"colour": 1}, "demo.colour is unknown"),
     ],
 )
 def test_settings_that_cannot_be_drawn_are_refused(change, message):
