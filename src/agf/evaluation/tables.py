@@ -393,7 +393,7 @@ def table3(metrics, published=None):
 
 
 def table4(metrics, published=None):
-    """Return the scores of every task combination, STN and MTN side by side (paper, Table 4).
+    """Return the scores of the 62 cases (paper, Table 4).
 
     Parameters
     ----------
@@ -406,21 +406,17 @@ def table4(metrics, published=None):
     Returns
     -------
     pandas.DataFrame
-        31 rows in the order of :func:`agf.tasks.task_combinations`: `tasks`, `n_tasks`,
-        `stn_log_loss`, `mtn_log_loss`, `stn_macro_f1`, `mtn_macro_f1`, `mtn_alias_of` (the STN
-        that an MTN of one task repeats, else empty); for each of the four scores with a published
-        value `published_*` and `difference_*` (ours minus published).
+        62 rows, STN and MTN of each task combination in the order of
+        :func:`agf.tasks.task_combinations`: `case`, `tasks`, `n_tasks`, `log_loss`, `macro_f1`,
+        `alias_of` (the STN that an MTN of one task repeats, else empty); for each score with a
+        published value `published_*` and `difference_*` (ours minus published).
     """
-    cases = average_cases(metrics).set_index("case")
-    combinations = task_combinations()
-    table = pd.DataFrame({"tasks": combinations, "n_tasks": [len(c) for c in combinations]})
-    for score in SCORES:
-        for system in ("stn", "mtn"):
-            names = [f"{system}-{tasks}" for tasks in combinations]
-            table[f"{system}_{score}"] = cases.loc[names, score].to_numpy()
-    table["mtn_alias_of"] = [case_by_name(f"mtn-{c}").alias_of or "" for c in combinations]
+    names = [f"{system}-{tasks}" for tasks in task_combinations() for system in ("stn", "mtn")]
+    cases = average_cases(metrics).set_index("case").loc[names].reset_index()
+    table = cases[["case", "tasks", "n_tasks", *SCORES]].copy()
+    table["alias_of"] = [case_by_name(name).alias_of or "" for name in names]
     if published is not None and _published_applies(metrics):
-        return _beside_published(table, table4(published["table4"]), ["tasks"])
+        return _beside_published(table, published["table4"][["case", *SCORES]], ["case"])
     return table
 
 
@@ -722,8 +718,7 @@ def _contradiction_notes(published, metrics):
 
 def _markdown(title, table, sentences, level=1):
     """Return a table as Markdown: title, pipe table, then one line per sentence."""
-    hidden = ["mtn_alias_of"]
-    shown = table.drop(columns=[column for column in hidden if column in table])
+    shown = table.drop(columns=["alias_of"], errors="ignore")
     numeric = [c for c in shown if pd.api.types.is_numeric_dtype(shown[c])]
     cells = {column: _cells(shown[column]) for column in shown}
     for column in _score_columns(shown):
@@ -735,6 +730,11 @@ def _markdown(title, table, sentences, level=1):
                 f"{cell} †" if alias else cell
                 for cell, alias in zip(cells[column], single, strict=True)
             ]
+    if "alias_of" in table:
+        cells["case"] = [
+            f"{cell} †" if alias else cell
+            for cell, alias in zip(cells["case"], table["alias_of"], strict=True)
+        ]
     lines = [
         "#" * level + f" {title}",
         "",
