@@ -650,7 +650,7 @@ def write_tables(
             table2(layers),
             "Network architecture of an STN",
             [
-                "Output: channels x mel bands x frames.",
+                "Output: mel bands x frames x channels.",
                 "The publication prints 128x43x1 after the first convolution; it has 16 channels.",
             ],
         )
