@@ -53,7 +53,16 @@ def _parser():
     tables.add_argument(
         "--metrics", type=Path, required=True, metavar="FILE", help="CSV like tables/metrics.csv"
     )
-    tables.add_argument("--out", type=Path, default=Path("tables"), metavar="DIR")
+    tables.add_argument(
+        "--out", type=Path, default=Path("tables"), metavar="DIR", help="default: tables"
+    )
+    tables.add_argument(
+        "--published",
+        type=Path,
+        default=Path("resources/paper"),
+        metavar="DIR",
+        help="published tables, shown beside the paper's own corpus and split",
+    )
     tables.set_defaults(run=_tables)
 
     summary = commands.add_parser("summary", help="print the best rows of a run's Table 4")
@@ -80,9 +89,12 @@ def _networks(options):
 
 
 def _tables(options):
-    from agf.evaluation.tables import write_tables
+    from agf.evaluation.documents import write_tables
 
-    for path in write_tables(options.metrics, options.out):
+    from agf.evaluation.published import read_published
+
+    published = read_published(options.published) if options.published.is_dir() else None
+    for path in write_tables(options.metrics, options.out, published=published):
         print(path)
 
 

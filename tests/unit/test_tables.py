@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from agf.errors import UserError
-from agf.evaluation import tables
+from agf.evaluation import documents, metrics_file, tables
+from agf.evaluation.published import compare_with_published, read_published
 from agf.tasks import TASKS, WIDE, all_cases, task_combinations
 
 PUBLISHED = Path(__file__).parents[2] / "resources" / "paper"
@@ -41,7 +42,7 @@ def metrics_frame(corpus="demo", split="random", seed=1, shift=0.0, wide=True):
         loss, f1 = constructed_scores(name)
         network = "+".join(networks) if name.startswith("stn") else networks[0]
         rows.append((corpus, split, seed, name, network, tasks, loss + shift, f1, 0.5, 100))
-    return pd.DataFrame(rows, columns=list(tables.COLUMNS))
+    return pd.DataFrame(rows, columns=list(metrics_file.COLUMNS))
 
 
 def written(frame, path):
@@ -62,13 +63,13 @@ def empty_published():
 
 def test_read_metrics_returns_what_was_written(tmp_path):
     frame = metrics_frame()
-    read = tables.read_metrics(written(frame, tmp_path / "metrics.csv"))
+    read = metrics_file.read_metrics(written(frame, tmp_path / "metrics.csv"))
     pd.testing.assert_frame_equal(read, frame, check_dtype=False)
 
 
 def test_accuracy_number_of_tracks_and_seed_may_be_empty(tmp_path):
     frame = metrics_frame().assign(accuracy=None, n_tracks=None, seed=None)
-    read = tables.read_metrics(written(frame, tmp_path / "metrics.csv"))
+    read = metrics_file.read_metrics(written(frame, tmp_path / "metrics.csv"))
     assert read[["accuracy", "n_tracks", "seed"]].isna().all(axis=None)
     assert len(read) == 70
 
@@ -99,7 +100,7 @@ def test_read_metrics_names_the_wrong_row(tmp_path, column, value, message):
     assert frame.loc[2, "case"] == "stn-e"
     frame.loc[2, column] = value
     with pytest.raises(UserError, match=message):
-        tables.read_metrics(written(frame, tmp_path / "metrics.csv"))
+        metrics_file.read_metrics(written(frame, tmp_path / "metrics.csv"))
 
 
 @pytest.mark.parametrize(
@@ -114,18 +115,18 @@ def test_read_metrics_names_the_wrong_row(tmp_path, column, value, message):
 )
 def test_read_metrics_names_what_is_wrong_with_the_file(tmp_path, change, message):
     with pytest.raises(UserError, match=message):
-        tables.read_metrics(written(change(metrics_frame()), tmp_path / "metrics.csv"))
+        metrics_file.read_metrics(written(change(metrics_frame()), tmp_path / "metrics.csv"))
 
 
 def test_read_metrics_of_a_file_that_is_no_table(tmp_path):
     with pytest.raises(UserError, match="does not exist"):
-        tables.read_metrics(tmp_path / "metrics.csv")
+        metrics_file.read_metrics(tmp_path / "metrics.csv")
     (tmp_path / "empty.csv").write_text("")
     with pytest.raises(UserError, match=r"empty\.csv cannot be read as CSV"):
-        tables.read_metrics(tmp_path / "empty.csv")
+        metrics_file.read_metrics(tmp_path / "empty.csv")
     (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00\x01")
     with pytest.raises(UserError, match=r"binary\.csv cannot be read as CSV"):
-        tables.read_metrics(tmp_path / "binary.csv")
+        metrics_file.read_metrics(tmp_path / "binary.csv")
 
 
 def write_case_metrics(folder, seed=1):
@@ -145,7 +146,7 @@ def write_case_metrics(folder, seed=1):
 def test_collect_metrics_repeats_the_aliases_and_survives_the_round_trip(tmp_path):
     paths = write_case_metrics(tmp_path)
     assert len(paths) == 57 + 4 + 4
-    frame = tables.collect_metrics(paths[::-1], "demo")
+    frame = metrics_file.collect_metrics(paths[::-1], "demo")
     pd.testing.assert_frame_equal(frame, metrics_frame(), check_dtype=False)
     assert frame["case"].tolist()[:62] == [c.name for c in all_cases() if c.kind != "wstn"]
     network = frame.set_index("case")["network"]
@@ -153,25 +154,25 @@ def test_collect_metrics_repeats_the_aliases_and_survives_the_round_trip(tmp_pat
     assert network["stn-gse"] == "stn-g+stn-s+stn-e"
     assert network["mtn-gse"] == "mtn-gse"
     assert network["wstn-3-softmax"] == "wstn-3"
-    read = tables.read_metrics(written(frame, tmp_path / "metrics.csv"))
+    read = metrics_file.read_metrics(written(frame, tmp_path / "metrics.csv"))
     pd.testing.assert_frame_equal(read, frame, check_dtype=False)
 
 
 def test_collect_metrics_of_two_seeds(tmp_path):
     paths = write_case_metrics(tmp_path, 1) + write_case_metrics(tmp_path, 2)
-    assert tables.collect_metrics(paths, "demo")["seed"].tolist() == [1] * 70 + [2] * 70
+    assert metrics_file.collect_metrics(paths, "demo")["seed"].tolist() == [1] * 70 + [2] * 70
 
 
 def test_collect_metrics_names_what_is_missing_or_broken(tmp_path):
     paths = write_case_metrics(tmp_path)
     without = [path for path in paths if path.parent.name != "stn-s"]
     with pytest.raises(UserError, match="Case stn-s of split 'random' and seed 1"):
-        tables.collect_metrics(without, "demo")
+        metrics_file.collect_metrics(without, "demo")
     with pytest.raises(UserError, match=r"must end in cases/SPLIT/seedSEED/CASE/metrics\.json"):
-        tables.collect_metrics([tmp_path / "stn-s/metrics.json"], "demo")
+        metrics_file.collect_metrics([tmp_path / "stn-s/metrics.json"], "demo")
     paths[0].write_text("{")
     with pytest.raises(UserError, match=r"stn-g/metrics\.json cannot be read"):
-        tables.collect_metrics(paths, "demo")
+        metrics_file.collect_metrics(paths, "demo")
 
 
 def test_table3_by_hand():
@@ -259,7 +260,7 @@ def test_compare_names_the_cells_where_the_publication_contradicts_itself():
     }
     published["table5"].loc[3, "stn_macro_f1"] -= 0.0027
     published["table5"].loc[4, "stn_log_loss"] -= 0.0001
-    result = tables.compare_with_published(tables.table3(own), tables.table5(own), published)
+    result = compare_with_published(tables.table3(own), tables.table5(own), published)
     assert len(result) == 8 + 20
     slips = result[result["contradiction"]]
     assert list(zip(slips["table"], slips["row"], slips["column"], strict=True)) == [
@@ -271,9 +272,7 @@ def test_compare_names_the_cells_where_the_publication_contradicts_itself():
 
 def test_compare_says_nothing_about_values_not_transcribed():
     own = metrics_frame("fma_medium", "paper")
-    result = tables.compare_with_published(
-        tables.table3(own), tables.table5(own), empty_published()
-    )
+    result = compare_with_published(tables.table3(own), tables.table5(own), empty_published())
     assert result["agrees"].isna().all() and result["contradiction"].isna().all()
     assert result["computed"].notna().all()
 
@@ -311,7 +310,7 @@ def test_table1_and_table2_take_the_sizes_of_the_run():
 
 def test_write_tables(tmp_path):
     path = written(metrics_frame(), tmp_path / "metrics.csv")
-    files = tables.write_tables(
+    files = documents.write_tables(
         path, tmp_path / "out", SIZES, LAYERS, baseline_frame(), notes=["Fitted on all rows."]
     )
     names = [f"table{n}.{kind}" for n in range(1, 6) for kind in ("csv", "md")]
@@ -334,7 +333,7 @@ def test_write_tables(tmp_path):
 
 def test_write_tables_says_that_several_runs_are_averaged(tmp_path):
     frame = pd.concat([metrics_frame(seed=seed) for seed in (1, 2, 3)])
-    tables.write_tables(written(frame, tmp_path / "metrics.csv"), tmp_path)
+    documents.write_tables(written(frame, tmp_path / "metrics.csv"), tmp_path)
     for n in (3, 4, 5):
         text = (tmp_path / f"table{n}.md").read_text()
         assert "seed 1, 2, 3. Each case is first averaged over these 3 runs." in text
@@ -347,13 +346,13 @@ def test_write_tables_refuses_empty_scores_and_names_them(tmp_path):
     path = written(frame, tmp_path / "metrics.csv")
     message = r"metrics\.csv: 2 of 124 values are empty \(log_loss of stn-se, log_loss of mtn-gs\)"
     with pytest.raises(UserError, match=message):
-        tables.write_tables(path, tmp_path / "out")
+        documents.write_tables(path, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
 def test_summary_names_the_five_best_cases_and_the_files(tmp_path):
-    tables.write_tables(written(metrics_frame(), tmp_path / "metrics.csv"), tmp_path)
-    lines = tables.summary_text(metrics_frame(), tmp_path, baseline_frame()).splitlines()
+    documents.write_tables(written(metrics_frame(), tmp_path / "metrics.csv"), tmp_path)
+    lines = documents.summary_text(metrics_frame(), tmp_path, baseline_frame()).splitlines()
     cases = [line.split()[0] for line in lines if line.startswith(("  stn", "  mtn", "  wstn"))]
     # 0.489, 0.499, then the four-task MTN with g at 0.589, in the order of Table 4.
     assert cases == ["mtn-gsedm", "stn-gsedm", "mtn-gsed", "mtn-gsem", "mtn-gsdm"]
@@ -364,7 +363,7 @@ def test_summary_names_the_five_best_cases_and_the_files(tmp_path):
 
 
 def published_or_skip():
-    published = tables.read_published(PUBLISHED)
+    published = read_published(PUBLISHED)
     reasons = []
     for name, frame in published.items():
         scores = frame.filter(regex="log_loss|macro_f1")
@@ -377,7 +376,7 @@ def published_or_skip():
 
 
 def test_published_files_hold_what_is_known():
-    published = tables.read_published(PUBLISHED)
+    published = read_published(PUBLISHED)
     table4 = published["table4"].set_index("case")
     assert len(table4) == 62
     assert table4.loc["stn-gsedm", "log_loss"] == 0.7894
@@ -393,13 +392,13 @@ def test_incomplete_published_table_is_refused_by_name(tmp_path):
         pytest.skip("resources/paper/table4.csv is complete")
     message = rf"table4\.csv: {124 - filled} of 124 values are empty .*; fill them from the publi"
     with pytest.raises(UserError, match=message):
-        tables.write_tables(PUBLISHED / "table4.csv", tmp_path)
+        documents.write_tables(PUBLISHED / "table4.csv", tmp_path)
 
 
 def test_published_table4_gives_the_published_tables_3_and_5():
     published = published_or_skip()
     own = published["table4"]
-    result = tables.compare_with_published(tables.table3(own), tables.table5(own), published)
+    result = compare_with_published(tables.table3(own), tables.table5(own), published)
     slips = result[~result["agrees"]].set_index(["table", "row", "column"])
     assert set(slips.index) == {(5, "N=4", "stn_macro_f1"), (5, "N=5", "stn_log_loss")}
     assert slips["computed"].round(4).to_dict() == {

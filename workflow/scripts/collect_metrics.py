@@ -1,4 +1,4 @@
-from agf.evaluation.tables import collect_metrics
+from agf.evaluation.metrics_file import collect_metrics
 from agf.files import write_text
 from agf.job import job
 

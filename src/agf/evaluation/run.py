@@ -8,8 +8,10 @@ import pandas as pd
 from agf.corpus.tracks import genre_titles, read_tracks
 from agf.errors import UserError
 from agf.evaluation.baselines import baseline_metrics
+from agf.evaluation.documents import summary_text, write_tables
 from agf.evaluation.metrics import evaluate_predictions
-from agf.evaluation.tables import read_metrics, read_published, summary_text, write_tables
+from agf.evaluation.metrics_file import read_metrics
+from agf.evaluation.published import read_published
 from agf.files import replacing, write_json
 from agf.networks.model import architecture_rows
 
