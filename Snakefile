@@ -5,7 +5,7 @@ and each of these targets stops after its stage:
 
     corpus    ->  features  ->  targets  ->  networks  ->  transfer  ->  tables
 
-`snakemake --cores all` alone makes everything. What is made where: docs/files.md.
+`snakemake` alone makes everything. What is made where: docs/files.md.
 """
 
 from snakemake.utils import min_version

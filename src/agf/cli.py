@@ -90,7 +90,6 @@ def _networks(options):
 
 def _tables(options):
     from agf.evaluation.documents import write_tables
-
     from agf.evaluation.published import read_published
 
     published = read_published(options.published) if options.published.is_dir() else None
