@@ -29,7 +29,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 # The conda environments hold libraries; the package itself always comes from this checkout.
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [f"{workflow.basedir}/src", os.environ.get("PYTHONPATH")]))
+os.environ.update(PYTHONPATH=f"{workflow.basedir}/src")
 
 RESULTS = f"results/{config['corpus']}"
 LOGS = f"{RESULTS}/logs"
