@@ -42,10 +42,10 @@ TINY = {
 def snakemake(folder, *arguments, check=True):
     """Run snakemake in `folder` on two cores with its own copy of the package."""
     environment = os.environ | {"PYTHONPATH": str(folder / "src")}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", "tiny.yaml"]
-    done = subprocess.run(
-        [*command, *arguments], cwd=folder, env=environment, capture_output=True, text=True
-    )
+    # Targets first: --configfile and --config take every word that follows them.
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *arguments]
+    command += ["--configfile", "tiny.yaml"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
     output = done.stdout + done.stderr
     assert not check or done.returncode == 0, output[-6000:]
     return output
