@@ -66,10 +66,18 @@ def scan_settings(wildcards):
     return settings("scan_corpus.py", audio=fingerprint, subset=config["subset"], shards=config["shards"])
 
 
-def manifest(wildcards):
-    # After the scan the graph is drawn again, so that only shards whose manifest changed are computed.
-    checkpoints.scan_corpus.get()
-    return f"{RESULTS}/corpus/shards/{wildcards.shard}.parquet"
+def after_scan(paths):
+    """Return an input function for one path, or a list of paths, that asks for the scan.
+
+    Once the scan has run, Snakemake looks again at the jobs that ask for it, and drops those whose inputs did not
+    change. Any other job below the scan would run for a reason that no longer holds.
+    """
+
+    def asked(wildcards):
+        checkpoints.scan_corpus.get()
+        return expand(paths, **wildcards)[0] if isinstance(paths, str) else expand(paths, **wildcards)
+
+    return asked
 
 
 def agf_features(wildcards):

@@ -12,7 +12,7 @@ Rows whose audio, settings and code have not changed are kept, so that one new c
 
 rule extract_mel:
     input:
-        manifest=manifest,
+        manifest=after_scan(f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
     output:
         mel=update(f"{RESULTS}/features/mel/{{shard}}.parquet"),
         rejected=update(f"{RESULTS}/features/mel/{{shard}}.rejected.parquet"),
@@ -37,7 +37,7 @@ rule extract_mel:
 
 rule extract_mfcc:
     input:
-        mel=rules.extract_mel.output.mel,
+        mel=after_scan(rules.extract_mel.output.mel),
     output:
         mfcc=update(f"{RESULTS}/features/mfcc/{{shard}}.parquet"),
     log:
@@ -60,7 +60,7 @@ rule extract_mfcc:
 
 rule extract_essentia:
     input:
-        manifest=manifest,
+        manifest=after_scan(f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
         mel=rules.extract_mel.output.mel,
     output:
         essentia=update(f"{RESULTS}/features/essentia/{{shard}}.parquet"),
@@ -86,7 +86,7 @@ rule extract_essentia:
 
 rule select_tracks:
     input:
-        scan=f"{RESULTS}/corpus/scan.parquet",
+        scan=after_scan(f"{RESULTS}/corpus/scan.parquet"),
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
         mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
         essentia=expand(rules.extract_essentia.output.essentia, shard=SHARDS),

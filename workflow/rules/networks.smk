@@ -13,7 +13,7 @@ NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
 rule fit_scaler:
     input:
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
     output:
         scaler=f"{RESULTS}/networks/{{split}}/scaler.parquet",
@@ -38,7 +38,7 @@ rule fit_scaler:
 rule train_network:
     input:
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
         scaler=rules.fit_scaler.output.scaler,
         targets=network_targets,

@@ -12,7 +12,7 @@ TABLES = f"{RESULTS}/tables"
 
 rule collect_metrics:
     input:
-        metrics=METRICS,
+        metrics=after_scan(METRICS),
     output:
         metrics=f"{TABLES}/metrics.csv",
     log:
@@ -36,7 +36,7 @@ rule collect_metrics:
 rule score_baselines:
     input:
         mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=f"{RESULTS}/splits/{SPLIT}.parquet",
     output:
         baselines=f"{TABLES}/baselines.csv",
@@ -60,10 +60,10 @@ rule score_baselines:
 
 rule draw_tables:
     input:
-        metrics=rules.collect_metrics.output.metrics,
+        metrics=after_scan(rules.collect_metrics.output.metrics),
         baselines=rules.score_baselines.output.baselines,
         targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),

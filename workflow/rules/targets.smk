@@ -13,7 +13,7 @@ AGF_FEATURE = {"m": "mfcc", "d": "mfcc", "e": "essentia"}
 
 rule split_tracks:
     input:
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
     output:
         split=f"{RESULTS}/splits/{{split}}.parquet",
     log:
@@ -36,7 +36,7 @@ rule split_tracks:
 
 rule fit_artist_group_factors:
     input:
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
         genres=f"{RESULTS}/corpus/genres.parquet",
         features=agf_features,
@@ -71,7 +71,7 @@ if GENERATED:
 
     rule score_agreement:
         input:
-            planted=rules.generate_demo.output.planted,
+            planted=after_scan(rules.generate_demo.output.planted),
             topics=expand(f"{RESULTS}/targets/{{{{split}}}}/{{task}}.parquet", task=AGF_TASKS),
         output:
             agreement=AGREEMENT,

@@ -16,7 +16,7 @@ rule embed_windows:
     input:
         weights=rules.train_network.output.weights,
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
     output:
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors",
     log:
@@ -40,7 +40,7 @@ rule embed_windows:
 rule train_transfer:
     input:
         embeddings=case_embeddings,
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
     output:
         predictions=f"{CASE_FOLDER}/predictions.parquet",
@@ -67,7 +67,7 @@ rule train_transfer:
 rule score_own_softmax:
     input:
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{case}}.safetensors",
-        tracks=rules.select_tracks.output.tracks,
+        tracks=after_scan(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
     output:
         predictions=f"{CASE_FOLDER}-softmax/predictions.parquet",
@@ -97,7 +97,7 @@ METRICS = [path.replace("predictions.parquet", "metrics.json") for path in PREDI
 
 rule score_cases:
     input:
-        PREDICTIONS,
+        after_scan(PREDICTIONS),
     output:
         METRICS,
     log:
