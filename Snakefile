@@ -43,5 +43,11 @@ rule all:
         "Everything is there"
 
 
+onsuccess:
+    selected = rules.select_tracks.output
+    if all(map(os.path.exists, selected)):
+        print(describe_selection(selected.tracks, selected.rejected), file=sys.stderr)
+
+
 onerror:
     print(f"The run stopped. What went wrong stands above and in {RESULTS}/logs/.", file=sys.stderr)

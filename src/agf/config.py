@@ -8,6 +8,9 @@ import yaml
 
 from agf.errors import UserError
 
+DEMO_FOLDER = {"data_dir": "data/demo", "audio_dir": "audio"}
+"""Where the demo corpus is generated, and nowhere else."""
+
 
 def read_schema(path):
     """Read ``workflow/schemas/config.schema.yaml``."""
@@ -58,8 +61,22 @@ def check_config(config, schema):
     demo = config["demo"]
     if demo["min_seconds"] > demo["max_seconds"]:
         raise UserError("config key demo.min_seconds is more than demo.max_seconds.")
-    if config["corpus"] != "demo":
+    if config["corpus"] == "demo":
+        _check_demo_folder(config)
+    else:
         _check_data(config)
+
+
+def _check_demo_folder(config):
+    # Snakemake empties the folders that a job writes before it starts: the generated corpus must
+    # never be sent to where somebody keeps music.
+    for key, place in DEMO_FOLDER.items():
+        if config[key] != place:
+            raise UserError(
+                f"config key {key} is {config[key]!r}, but corpus is demo, the corpus that is "
+                f"generated in {DEMO_FOLDER['data_dir']}: for music of your own give corpus "
+                "another name, for example --config corpus=mine."
+            )
 
 
 def _check_data(config):
@@ -97,9 +114,11 @@ def _sentence(error):
         "minLength": lambda value: "it must not be empty",
         "pattern": lambda value: "only letters, digits, '_', '.' and '-' are allowed",
     }
-    return (
-        f"config key {key} is {error.instance!r}; {wanted[error.validator](error.validator_value)}."
-    )
+    hint = wanted[error.validator](error.validator_value)
+    if error.validator_value in ("integer", "number") and isinstance(error.instance, str):
+        # YAML takes 1e-3 for a text, and Snakemake's --config takes every nested value for one.
+        hint += " (write 0.001 for 1e-3, and give nested keys in a --configfile)"
+    return f"config key {key} is {error.instance!r}; {hint}."
 
 
 def _article(kind):

@@ -73,7 +73,8 @@ def test_missing_values_stay_missing(tmp_path):
         ({"genres": "[21"}, "track 2 has the genres '[21'"),
         ({"genres": "['Rock']"}, "not a list of numbers"),
         ({"artist_id": "x7"}, "track 2 has the artist_id 'x7'"),
-        ({"subset": "tiny"}, "subset 'tiny'"),
+        ({"subset": "tiny"}, "track 2 has the subset 'tiny', which is none of small, medium"),
+        ({"official_split": "trianing"}, "track 2 has the split 'trianing', which is none of"),
         ({"track_id": "two"}, "'two' is not a track id"),
     ],
 )
@@ -82,6 +83,15 @@ def test_a_bad_row_is_named(tmp_path, change, words):
     with pytest.raises(UserError, match=r"tracks\.csv") as error:
         read_tracks(path)
     assert words in str(error.value)
+
+
+def test_a_line_break_in_a_name_is_warned_of(tmp_path, caplog):
+    # That is what a quote that is not closed looks like, with rows swallowed by it.
+    read_tracks(write_tracks(tmp_path / "tracks.csv", [ROW | {"album": "A Way\n3,,Of Life"}]))
+    assert "the album of track 2 has a line break" in caplog.text
+    caplog.clear()
+    read_tracks(write_tracks(tmp_path / "tracks.csv", [ROW]))
+    assert not caplog.text
 
 
 def test_a_track_may_have_one_row_only(tmp_path):

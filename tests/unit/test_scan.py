@@ -9,7 +9,7 @@ from test_fma import ROW, write_tracks
 
 from agf.corpus.fma import audio_path
 from agf.corpus.scan import audio_fingerprint, scan_corpus, shard_name, shard_names
-from agf.corpus.selection import select_tracks
+from agf.corpus.selection import describe_selection, select_tracks
 from agf.errors import UserError
 from agf.files import write_parquet
 
@@ -121,5 +121,8 @@ def test_counts_in_equal_counts_out(data_dir, tmp_path):
     assert list(tracks.shard) == [shard_name(track, 3) for track in kept]
     assert list(rejected.track_id) == [3, 4, 5, 9]
     assert rejected.reason.iloc[3] == "unreadable: no mp3"
+    line = describe_selection(out / "tracks.parquet", out / "all_rejected.parquet")
+    assert line.startswith("Tracks: 12 in, 8 kept, 4 rejected (")
+    assert "1 unreadable" in line and "1 no artist" in line
     with pytest.raises(RuntimeError, match="track 9 has no mel"):
         select_tracks(*arguments, [], *results)

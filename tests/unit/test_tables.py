@@ -324,7 +324,7 @@ def test_write_tables(tmp_path):
     assert "| mtn-g † | g | 1 | 0.8990 | 0.0505 |" in table4
     assert "| mtn-gsedm | gsedm | 5 | **0.4890** | **0.2555** |" in table4
     assert table4.count("**") == 2 * 2 + 2 * 2  # two best of the table, two of the baselines
-    assert "Corpus demo, split random, seed 1." in table4
+    assert "Corpus demo, split random, seed 1, 100 evaluation tracks." in table4
     assert "Fitted on all rows." in table4
     assert "| majority | 13.2000 |" in table4
     frame = pd.read_csv(tmp_path / "out/table4.csv")
@@ -336,7 +336,10 @@ def test_write_tables_says_that_several_runs_are_averaged(tmp_path):
     documents.write_tables(written(frame, tmp_path / "metrics.csv"), tmp_path)
     for n in (3, 4, 5):
         text = (tmp_path / f"table{n}.md").read_text()
-        assert "seed 1, 2, 3. Each case is first averaged over these 3 runs." in text
+        assert (
+            "seed 1, 2, 3, 100 evaluation tracks. Each case is first averaged over these 3 runs."
+            in text
+        )
     assert not (tmp_path / "table1.csv").exists()
 
 

@@ -12,6 +12,7 @@ from agf.code_hash import code_hash
 from agf.config import check_config, read_schema
 from agf.corpus.demo import check_demo
 from agf.corpus.scan import audio_fingerprint, shard_names
+from agf.corpus.selection import describe_selection
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 

@@ -5,6 +5,7 @@ Source: Defferrard, Benzi, Vandergheynst and Bresson, "FMA: A Dataset for Music 
 """
 
 import ast
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +13,13 @@ import pandas as pd
 
 from agf.errors import UserError
 
+logger = logging.getLogger(__name__)
+
 SUBSETS = ("small", "medium", "large")
 """FMA's subsets; each holds the ones before it. All clips of the dataset are in ``large``."""
+
+OFFICIAL_SPLITS = ("training", "validation", "test")
+"""Parts of FMA's official split."""
 
 COLUMNS = {
     "artist_id": ("artist", "id"),
@@ -63,7 +69,7 @@ def read_tracks(path, subset="large"):
     try:
         table = pd.read_csv(path, header=[0, 1], index_col=0, low_memory=False)
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as FMA's tracks.csv: {error}.") from error
+        raise UserError(f"{path} cannot be read as FMA's tracks.csv: {_brief(error)}.") from error
     missing = [".".join(source) for source in COLUMNS.values() if source not in table.columns]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)} of FMA's tracks.csv.")
@@ -87,9 +93,24 @@ def read_tracks(path, subset="large"):
     ]
     for name in ("artist", "album", "title", "genre_top", "subset", "official_split"):
         tracks[name] = _texts(tracks[name])
-    unknown = set(tracks.subset.dropna()) - set(SUBSETS)
-    if unknown:
-        raise UserError(f"{path}: subset {min(unknown)!r} is none of {', '.join(SUBSETS)}.")
+    for name, known in (("subset", SUBSETS), ("official_split", OFFICIAL_SPLITS)):
+        stray = tracks[tracks[name].notna() & ~tracks[name].isin(known)]
+        if len(stray):
+            row = stray.iloc[0]
+            raise UserError(
+                f"{path}: track {row.track_id} has the {name.removeprefix('official_')} "
+                f"{row[name]!r}, which is none of {', '.join(known)}."
+            )
+    for name in ("artist", "album", "title", "genre_top"):
+        broken = tracks[tracks[name].str.contains("\n", na=False)]
+        if len(broken):
+            logger.warning(
+                "%s: the %s of track %d has a line break; where a quote is not closed, the rows "
+                "that follow are lost in it",
+                path,
+                name,
+                broken.track_id.iloc[0],
+            )
     rank = tracks.subset.map({name: i for i, name in enumerate(SUBSETS)}).fillna(len(SUBSETS) - 1)
     tracks = tracks[rank <= SUBSETS.index(subset)]
     if tracks.empty:
@@ -124,11 +145,15 @@ def read_genres(path):
         genres = genres[["genre_id", "title", "parent", "top_level"]]
         genres = genres.astype({"genre_id": "int64", "parent": "int64", "top_level": "int64"})
     except (KeyError, ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as FMA's genres.csv: {error}.") from error
+        raise UserError(f"{path} cannot be read as FMA's genres.csv: {_brief(error)}.") from error
     if genres.genre_id.duplicated().any():
         twice = genres.genre_id[genres.genre_id.duplicated()].iloc[0]
         raise UserError(f"{path}: genre {twice} has two rows; keep one.")
     return genres.sort_values("genre_id", ignore_index=True)
+
+
+def _brief(error):
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _texts(column):

@@ -1,9 +1,9 @@
 """Which tracks have every feature, and why the others have not."""
 
 import logging
+from collections import Counter
 from pathlib import Path
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -72,9 +72,21 @@ def select_tracks(scan, feature_paths, rejected_paths, n_shards, out_tracks, out
         raise RuntimeError(f"{table.num_rows} tracks in, {kept.num_rows} + {rejected.num_rows} out")
     write_parquet(kept, out_tracks)
     write_parquet(rejected, out_rejected)
-    logger.info(
-        "tracks: %d in, %d kept, %d rejected", table.num_rows, kept.num_rows, rejected.num_rows
-    )
-    counts = pd.Series(rejected["reason"].to_pylist(), dtype=object).value_counts()
-    for reason, count in counts.items():
-        logger.info("tracks: %d rejected: %s", count, reason)
+    logger.info("%s", describe_selection(out_tracks, out_rejected))
+
+
+def describe_selection(tracks, rejected):
+    """Return how many tracks were kept and how many rejected, by kind of reason, as one line.
+
+    Parameters
+    ----------
+    tracks, rejected : str or pathlib.Path
+        ``corpus/tracks.parquet`` and ``corpus/rejected.parquet``.
+    """
+    n_kept = pq.read_metadata(tracks).num_rows
+    reasons = pq.read_table(rejected, columns=["reason"])["reason"].to_pylist()
+    kinds = Counter(reason.partition(":")[0] for reason in reasons)
+    line = f"Tracks: {n_kept + len(reasons)} in, {n_kept} kept, {len(reasons)} rejected"
+    if kinds:
+        line += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})"
+    return line

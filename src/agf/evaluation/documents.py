@@ -19,6 +19,12 @@ from agf.evaluation.tables import (
 )
 from agf.files import replacing, write_text
 
+BASELINE_NOTE = (
+    "majority: all probability on the most frequent genre; a probability of zero counts as 1e-8 in "
+    "the log loss. prior: the genres' shares in training. mfcc_mean, mfcc_mean_std: logistic "
+    "regression on a track's mean MFCC, or mean and standard deviation."
+)
+
 ALIAS_NOTE = "† An MTN of one task is its STN; the value is repeated, nothing is trained twice."
 
 
@@ -94,7 +100,7 @@ def write_tables(
             table.to_csv(temporary, index=False)
         text = _markdown(f"Table {name[-1]}. {title}", table, sentences)
         if name == "table4" and baselines is not None:
-            text += "\n" + _markdown("Baselines", baselines, [], level=2)
+            text += "\n" + _markdown("Baselines", baselines, [BASELINE_NOTE], level=2)
         write_text(text, out_dir / f"{name}.md")
         written += [out_dir / f"{name}.csv", out_dir / f"{name}.md"]
     if baselines is not None:
@@ -162,6 +168,9 @@ def _about(metrics):
     seeds = [str(seed) for seed in runs["seed"].dropna().unique()]
     if seeds:
         about += f", seed {', '.join(seeds)}"
+    n_tracks = metrics["n_tracks"].dropna().unique()
+    if len(n_tracks) == 1:
+        about += f", {int(n_tracks[0])} evaluation tracks"
     if len(runs) > 1:
         return f"{about}. Each case is first averaged over these {len(runs)} runs."
     return f"{about}."

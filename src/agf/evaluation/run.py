@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from agf.corpus.selection import describe_selection
 from agf.corpus.tracks import genre_titles, read_tracks
 from agf.errors import UserError
 from agf.evaluation.baselines import baseline_metrics
@@ -92,12 +93,14 @@ def summarise_run(results):
     UserError
         Where the run has no tables yet.
     """
-    tables = Path(results) / "tables"
+    corpus, tables = Path(results) / "corpus", Path(results) / "tables"
     if not (tables / "metrics.csv").is_file():
         raise UserError(f"{tables / 'metrics.csv'} does not exist: finish the run first.")
     baselines = tables / "baselines.csv"
-    return summary_text(
+    selection = describe_selection(corpus / "tracks.parquet", corpus / "rejected.parquet")
+    summary = summary_text(
         read_metrics(tables / "metrics.csv"),
         tables,
         pd.read_csv(baselines) if baselines.is_file() else None,
     )
+    return f"{selection}\n{summary}"

@@ -121,6 +121,13 @@ def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs
         raise UserError(f"No artist of {split} has a word of task {task}: leave the task out.")
 
     n_topics = settings["n_topics"]
+    if n_topics >= worded.sum():
+        logger.warning(
+            "task %s: %d topics for %d artists: a topic is an artist; lower agf.n_topics",
+            task,
+            n_topics,
+            worded.sum(),
+        )
     logger.info("task %s: LDA of %d artists, %d words", task, worded.sum(), bags.shape[1])
     distributions, components, perplexity = fit_topics(
         bags[worded], n_topics, settings["lda_iterations"], seed, task
