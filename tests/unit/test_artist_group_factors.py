@@ -126,7 +126,7 @@ def read_bags(path, n_words):
     return bags
 
 
-def check_topics(path):
+def assert_topics_tell_the_group(path):
     """Every artist's topics sum to 1, and the strongest one tells the artist's group."""
     artists = pd.read_parquet(path)
     assert list(artists.columns) == ["artist_id", "n_tracks", "topic_00", "topic_01"]
@@ -140,13 +140,13 @@ def check_topics(path):
 
 @pytest.mark.parametrize("task", ["m", "d", "s"])
 def test_topics_find_the_groups_of_artists(corpus, task):
-    check_topics(fit(corpus, task)["targets"])
+    assert_topics_tell_the_group(fit(corpus, task)["targets"])
 
 
 def test_essentia_words_are_words_of_tracks(corpus):
     write_essentia(corpus)
     outputs = fit(corpus, "e")
-    check_topics(outputs["targets"])
+    assert_topics_tell_the_group(outputs["targets"])
     np.testing.assert_allclose(read_bags(outputs["bags"], 8).sum(axis=1), 1)
     dictionary = load_file(outputs["dictionary"])
     assert dictionary["centroids"].shape == (8, 4374)

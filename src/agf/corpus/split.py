@@ -77,6 +77,9 @@ def split_tracks(tracks, kind, evaluation_fraction, seed):
     absent = sorted(set(genre) - set(genre[part == "evaluation"]))
     if absent:
         logger.warning("split %s: no evaluation track of %s", kind, ", ".join(absent))
+    names, counts = np.unique(part.astype(str), return_counts=True)
+    sizes = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
+    logger.info("split %s: %s", kind, sizes)
     return pd.DataFrame({"track_id": tracks.track_id.to_numpy(), "part": part})
 
 
