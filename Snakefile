@@ -17,6 +17,7 @@ configfile: "config.yaml"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/download.smk"
 include: "workflow/rules/corpus.smk"
 include: "workflow/rules/features.smk"
 include: "workflow/rules/targets.smk"
@@ -44,9 +45,9 @@ rule all:
 
 
 onsuccess:
-    selected = rules.select_tracks.output
+    selected = [f"{RESULTS}/corpus/tracks.parquet", f"{RESULTS}/corpus/rejected.parquet"]
     if all(map(os.path.exists, selected)):
-        print(describe_selection(selected.tracks, selected.rejected), file=sys.stderr)
+        print(describe_selection(*selected), file=sys.stderr)
 
 
 onerror:

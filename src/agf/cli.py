@@ -1,4 +1,4 @@
-"""The command line: ``agf networks``, ``agf tables`` and ``agf summary``."""
+"""The command line: ``agf networks``, ``agf tables``, ``agf summary`` and ``agf status``."""
 
 import argparse
 import json
@@ -68,6 +68,10 @@ def _parser():
     summary = commands.add_parser("summary", help="print the best rows of a run's Table 4")
     summary.add_argument("results", type=Path, metavar="results/CORPUS")
     summary.set_defaults(run=_summary)
+
+    status = commands.add_parser("status", help="print how far a run is, stage by stage")
+    status.add_argument("results", type=Path, metavar="results/CORPUS")
+    status.set_defaults(run=_status)
     return parser
 
 
@@ -101,3 +105,9 @@ def _summary(options):
     from agf.evaluation.run import summarise_run
 
     print(summarise_run(options.results))
+
+
+def _status(options):
+    from agf.status import summarise_status
+
+    print(summarise_status(options.results))

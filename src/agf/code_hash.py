@@ -6,8 +6,11 @@ Comments, formatting and docstrings do not count, so that only a real change rer
 import ast
 import hashlib
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
+
+PACKAGE = Path(__file__).parent
+"""Folder of this package. Modules are found by path: asking Python imports what stands above them,
+and with it torch into every command of the workflow."""
 
 
 @cache
@@ -42,10 +45,20 @@ def code_hash(*modules, scripts=()):
 
 @cache
 def _module(name):
-    spec = find_spec(name)
-    tree = _parse(Path(spec.origin))
-    package = name if spec.submodule_search_locations else name.rpartition(".")[0]
+    path = _path(name)
+    tree = _parse(path)
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     return _digest(tree), tuple(_imports(tree, package))
+
+
+@cache
+def _path(name):
+    """Return the file of a module of this package; None where there is no such module."""
+    path = PACKAGE.joinpath(*name.split(".")[1:])
+    for file in (path / "__init__.py", path.with_name(f"{path.name}.py")):
+        if file.is_file():
+            return file
+    return None
 
 
 def _parse(path):
@@ -76,13 +89,4 @@ def _imports(tree, package):
                 base = ".".join(parents + ([base] if base else []))
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    own = __name__.partition(".")[0]
-    return sorted(name for name in names if name.split(".")[0] == own and _is_module(name))
-
-
-@cache
-def _is_module(name):
-    try:
-        return find_spec(name) is not None
-    except ModuleNotFoundError:
-        return False
+    return sorted(name for name in names if name.split(".")[0] == PACKAGE.name and _path(name))

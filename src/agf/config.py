@@ -1,12 +1,17 @@
 """Checking the configuration against its schema, one clear sentence per mistake."""
 
+import os
 from difflib import get_close_matches
 from pathlib import Path
 
 import jsonschema
 import yaml
 
+from agf.corpus.fma import ARCHIVES
 from agf.errors import UserError
+
+DOWNLOAD_FOLDER = "data/fma"
+"""Where FMA is downloaded to, and nothing else is."""
 
 DEMO_FOLDER = {"data_dir": "data/demo", "audio_dir": "audio"}
 """Where the demo corpus is generated, and nowhere else."""
@@ -61,10 +66,53 @@ def check_config(config, schema):
     demo = config["demo"]
     if demo["min_seconds"] > demo["max_seconds"]:
         raise UserError("config key demo.min_seconds is more than demo.max_seconds.")
-    if config["corpus"] == "demo":
+    if config["max_duration"] is not None and config["max_duration"] < config["min_seconds"]:
+        raise UserError(
+            f"config key max_duration is {config['max_duration']}, less than min_seconds "
+            f"{config['min_seconds']}: every longer track would be too short."
+        )
+    _check_source(config)
+
+
+def is_downloaded(config):
+    """Return whether the workflow downloads the corpus itself: FMA's clips, to their own folder."""
+    return (
+        config["source"] == "fma"
+        and os.path.normpath(config["data_dir"]) == DOWNLOAD_FOLDER
+        and config["audio_dir"] in ARCHIVES
+    )
+
+
+def _check_source(config):
+    source, corpus = config["source"], config["corpus"]
+    if corpus == "demo" and source != "demo":
+        raise UserError(
+            f"config key corpus is 'demo', the name of the generated corpus, but source is "
+            f"{source}: give corpus another name, for example --config corpus=mine."
+        )
+    if source == "demo":
         _check_demo_folder(config)
-    else:
+        if corpus != "demo":
+            raise UserError(
+                f"config key source is 'demo', the generated corpus, but corpus is {corpus!r}: set "
+                "source to folder (a tree of tagged music files) or fma (FMA's layout), or take "
+                "config/folder.yaml or config/small.yaml."
+            )
+    elif not is_downloaded(config):
         _check_data(config)
+    if config["tags_file"] is not None:
+        if source != "folder":
+            raise UserError(
+                f"config key tags_file is {config['tags_file']!r}, but source is {source}: only a "
+                "folder of tagged files has one."
+            )
+        if not Path(config["tags_file"]).is_file():
+            raise UserError(f"config key tags_file: {config['tags_file']} does not exist.")
+    if source == "folder" and config["split"]["kind"] in ("fma", "paper"):
+        raise UserError(
+            f"config key split.kind is {config['split']['kind']!r}, which only FMA has: take "
+            "artist, album or random."
+        )
 
 
 def _check_demo_folder(config):
@@ -73,20 +121,19 @@ def _check_demo_folder(config):
     for key, place in DEMO_FOLDER.items():
         if config[key] != place:
             raise UserError(
-                f"config key {key} is {config[key]!r}, but corpus is demo, the corpus that is "
-                f"generated in {DEMO_FOLDER['data_dir']}: for music of your own give corpus "
-                "another name, for example --config corpus=mine."
+                f"config key {key} is {config[key]!r}, but source is demo, the corpus that is "
+                f"generated in {DEMO_FOLDER['data_dir']}: for music of your own set source to "
+                "folder or fma and corpus to another name, or take config/folder.yaml."
             )
 
 
 def _check_data(config):
     data_dir = Path(config["data_dir"])
-    for key, path in (
-        ("data_dir", data_dir),
-        ("data_dir", data_dir / "fma_metadata" / "tracks.csv"),
-        ("data_dir", data_dir / "fma_metadata" / "genres.csv"),
-        ("audio_dir", data_dir / config["audio_dir"]),
-    ):
+    wanted = [("data_dir", data_dir), ("audio_dir", data_dir / config["audio_dir"])]
+    if config["source"] == "fma":
+        names = ("tracks.csv", "genres.csv")
+        wanted[1:1] = [("data_dir", data_dir / "fma_metadata" / name) for name in names]
+    for key, path in wanted:
         if not path.exists():
             raise UserError(f"config key {key}: {path} does not exist.")
 
@@ -113,6 +160,7 @@ def _sentence(error):
         "exclusiveMinimum": lambda value: f"it must be more than {value}",
         "minLength": lambda value: "it must not be empty",
         "pattern": lambda value: "only letters, digits, '_', '.' and '-' are allowed",
+        "anyOf": lambda value: "it must be " + " or ".join(map(_alternative, value)),
     }
     hint = wanted[error.validator](error.validator_value)
     if error.validator_value in ("integer", "number") and isinstance(error.instance, str):
@@ -121,12 +169,22 @@ def _sentence(error):
     return f"config key {key} is {error.instance!r}; {hint}."
 
 
+def _alternative(schema):
+    if "const" in schema:
+        return str(schema["const"])
+    least = f" of at least {schema['minimum']}" if "minimum" in schema else ""
+    return _article(schema["type"]) + least
+
+
 def _article(kind):
+    if isinstance(kind, list):
+        return " or ".join(map(_article, kind))
     names = {
         "integer": "a whole number",
         "number": "a number",
         "string": "a text",
         "boolean": "true or false",
         "object": "a section with keys of its own",
+        "null": "null",
     }
     return names[kind]

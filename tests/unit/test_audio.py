@@ -1,5 +1,7 @@
 """Decoding against librosa.load, and every way in which a file can be broken."""
 
+import tracemalloc
+
 import librosa
 import numpy as np
 import pytest
@@ -163,3 +165,149 @@ def test_too_short(tmp_path):
         decode(path, RATE, min_seconds=2.5)
     with pytest.raises(AudioError, match=r"^too short: 0\.00 s"):
         decode(write(tmp_path / "b.wav", np.zeros((0, 2))), RATE, min_seconds=0)
+
+
+def mp3(path, seconds, **options):
+    return write(path, music(seconds), **options)
+
+
+CONSTANT = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
+VARIABLE = {"bitrate_mode": "VARIABLE"}
+
+
+@pytest.mark.parametrize(
+    "name, options", [("a.mp3", CONSTANT), ("a.mp3", VARIABLE), ("a.flac", {}), ("a.wav", {})]
+)
+@pytest.mark.parametrize("offset, start", [("middle", 4.5), (0, 0), (6.25, 6.25)])
+def test_excerpt_equals_the_same_samples_of_the_whole(tmp_path, name, options, offset, start):
+    path = write(tmp_path / name, music(12), **options)
+    whole, excerpt = decode(path, RATE), decode(path, RATE, max_duration=3, offset=offset)
+    begin = round(start * RATE)
+    np.testing.assert_array_equal(excerpt, whole[begin : begin + 3 * RATE])
+
+
+def test_excerpt_of_an_mp3_without_length_in_its_header(tmp_path):
+    path = mp3_without_xing_header(tmp_path / "a.mp3")
+    whole = decode(path, RATE)
+    start = (len(whole) - 3 * RATE) // 2
+    excerpt = decode(path, RATE, max_duration=3)
+    np.testing.assert_array_equal(excerpt, whole[start : start + 3 * RATE])
+
+
+def test_mp3_whose_estimated_length_is_far_too_long(tmp_path):
+    """Variable bit rate, silence first, no header: libsndfile expects several times the length."""
+    signal = music(8)
+    signal[: 3 * RATE] = 0
+    path = write(tmp_path / "a.mp3", signal, **VARIABLE)
+    data = path.read_bytes()
+    path.write_bytes(data[data.find(data[:2], 4) :])
+    assert soundfile.info(path).duration > 16
+    whole = decode(path, RATE)
+    assert len(whole) == pytest.approx(8 * RATE, abs=3000)
+    start = (len(whole) - 3 * RATE) // 2
+    np.testing.assert_array_equal(
+        decode(path, RATE, max_duration=3), whole[start : start + 3 * RATE]
+    )
+
+
+def test_long_mp3_without_length_in_its_header_is_not_taken_for_truncated(tmp_path):
+    """The estimate exceeds the file by some 0.1 %: by 0.2 s after three minutes."""
+    signal = np.tile(music(10, 22050, 1), (18, 1))
+    path = write(tmp_path / "a.mp3", signal, 22050, **CONSTANT)
+    data = path.read_bytes()
+    path.write_bytes(data[data.find(data[:2], 4) :])
+    with soundfile.SoundFile(path) as file:
+        assert file.frames - len(file.read()) > 0.1 * 22050
+    assert len(decode(path, 22050)) == pytest.approx(180 * 22050, abs=3000)
+
+
+@pytest.mark.parametrize("rate", [8000, 22050, 44100])
+@pytest.mark.parametrize("mode", ["CONSTANT", "AVERAGE", "VARIABLE"])
+def test_bits_kept_in_earlier_frames_are_not_lost(tmp_path, rate, mode):
+    """Rests and entries: where the bit reservoir of MP3 is full, and a seek loses what is in it."""
+    signal = music(10, rate)
+    for rest in (2, 5, 7):
+        signal[rest * rate : (rest + 1) * rate] = 0
+    path = write(tmp_path / "a.mp3", signal, rate, bitrate_mode=mode)
+    at_once = soundfile.read(path, dtype="float32")[0]
+    whole = decode(path, rate)
+    np.testing.assert_array_equal(whole, (at_once[:, 0] + at_once[:, 1]) / 2)
+    for start in (0.3, 2.99, 3.0, 3.01, 6.0, 8.0):
+        begin = round(start * rate)
+        excerpt = decode(path, rate, max_duration=1.5, offset=start)
+        expected = whole[begin : begin + round(1.5 * rate)]
+        np.testing.assert_allclose(excerpt, expected, rtol=0, atol=2e-7)
+
+
+def test_excerpt_is_resampled(tmp_path):
+    path = write(tmp_path / "a.wav", music(6, 48000), 48000)
+    excerpt = soundfile.read(path, start=2 * 48000, stop=4 * 48000, dtype="float32")[0]
+    expected = librosa.resample(excerpt.mean(axis=1), orig_sr=48000, target_sr=RATE)
+    samples = decode(path, RATE, max_duration=2)
+    assert len(samples) == 2 * RATE
+    np.testing.assert_allclose(samples, expected[: 2 * RATE], atol=1e-6)
+
+
+@pytest.mark.parametrize("seconds, taken", [(3.0, 3.0), (3.05, 3.05), (3.2, 3.0), (2.0, 2.0)])
+def test_padding_beyond_the_longest_piece_is_kept(tmp_path, seconds, taken):
+    path = write(tmp_path / "a.wav", music(seconds))
+    assert len(decode(path, RATE, max_duration=3)) == round(taken * RATE)
+
+
+def test_offset_without_longest_piece_takes_the_rest(tmp_path):
+    path = write(tmp_path / "a.wav", music(5))
+    np.testing.assert_array_equal(decode(path, RATE, offset=1.5), decode(path, RATE)[66150:])
+    np.testing.assert_array_equal(
+        decode(path, RATE, max_duration=30, offset=1.5), decode(path, RATE)[66150:]
+    )
+
+
+def test_excerpt_of_a_file_that_is_too_short(tmp_path):
+    path = write(tmp_path / "a.wav", music(12))
+    with pytest.raises(AudioError, match=r"^too short: 12\.00 s, excerpt begins at 30 s$"):
+        decode(path, RATE, max_duration=30, offset=30)
+    with pytest.raises(AudioError, match=r"^too short: 0\.50 s from 11\.50 s on, 1 s needed$"):
+        decode(path, RATE, max_duration=30, offset=11.5)
+
+
+@pytest.mark.parametrize("offset, held", [("middle", "0.96"), (8, "0.00")])
+def test_truncation_is_seen_where_the_excerpt_lies(tmp_path, offset, held):
+    path = mp3(tmp_path / "a.mp3", 12)
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    with pytest.raises(AudioError, match=rf"^truncated: {held} s of 2\.00 s from .* s on by"):
+        decode(path, RATE, max_duration=2, offset=offset)
+    assert len(decode(path, RATE, max_duration=2, offset=1)) == 2 * RATE
+
+
+def test_whole_length_is_held_against_the_metadata_before_an_excerpt_is_taken(tmp_path):
+    path = write(tmp_path / "a.wav", music(12))
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    for offset in ("middle", 30):
+        with pytest.raises(AudioError, match=r"^truncated: 6\.00 s of 12\.00 s by the metadata"):
+            decode(path, RATE, duration=12.0, max_duration=3, offset=offset)
+    assert len(decode(path, RATE, duration=6.0, max_duration=3)) == 3 * RATE
+
+
+def test_silence_is_judged_in_the_excerpt(tmp_path):
+    signal = music(6)
+    signal[2 * RATE : 4 * RATE] = 0
+    path = write(tmp_path / "a.wav", signal)
+    with pytest.raises(AudioError, match=r"^silent"):
+        decode(path, RATE, max_duration=2)
+    assert len(decode(path, RATE)) == 6 * RATE
+
+
+def test_memory_does_not_grow_with_the_file(tmp_path):
+    path = tmp_path / "a.wav"
+    block = music(20, 8000)
+    with soundfile.SoundFile(path, "w", 8000, 2) as file:
+        for _ in range(30):
+            file.write(block)
+    tracemalloc.start()
+    samples = decode(path, 8000, max_duration=2)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(samples) == 16000
+    assert peak < 2e6  # ten minutes are 38 MB of float32

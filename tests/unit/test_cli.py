@@ -30,11 +30,19 @@ def test_networks_as_a_table(capsys):
     assert lines[2].split() == ["stn-g", "g", "566,320", "200", "66,400"]
 
 
+def test_status_of_a_run_that_has_just_begun(capsys, tmp_path):
+    (tmp_path / "logs").mkdir()
+    assert main(["status", str(tmp_path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Scan       not yet" and lines[-1] == "Tables     0 of 5"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["tables", "--metrics", "nowhere.csv", "--out", "out"], "nowhere.csv"),
         (["summary", "nowhere"], "finish the run first"),
+        (["status", "nowhere"], "nowhere does not exist"),
     ],
 )
 def test_a_mistake_is_one_sentence(arguments, words, capsys, tmp_path, monkeypatch):

@@ -6,12 +6,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from agf.config import check_config, read_schema, schema_defaults
+from agf.config import check_config, is_downloaded, read_schema, schema_defaults
 from agf.errors import UserError
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = read_schema(ROOT / "workflow" / "schemas" / "config.schema.yaml")
 CONFIG = yaml.safe_load((ROOT / "config.yaml").read_text())
+
+FOLDER = {"corpus": "mine", "source": "folder", "data_dir": ".", "audio_dir": "."}
+FMA = {"corpus": "mine", "source": "fma", "audio_dir": "."}
 
 
 def merged(config, overlay):
@@ -50,8 +53,20 @@ def test_overlays_are_accepted(path, tmp_path):
         (tmp_path / "fma_metadata" / name).touch()
     config = merged(CONFIG, yaml.safe_load(path.read_text()))
     config = merged(config, {"data_dir": str(tmp_path), "corpus": "some"})
-    (tmp_path / config["audio_dir"]).mkdir()
+    (tmp_path / config["audio_dir"]).mkdir(exist_ok=True)
     assert check_config(config, SCHEMA) is None
+
+
+@pytest.mark.parametrize("subset", ["small", "medium", "large"])
+def test_fma_is_downloaded_to_its_own_folder_only(subset):
+    overlay = yaml.safe_load((ROOT / "config" / f"fma_{subset}.yaml").read_text())
+    config = merged(CONFIG, overlay)
+    assert check_config(config, SCHEMA) is None  # though nothing is there yet
+    assert is_downloaded(config)
+    assert not is_downloaded(config | {"data_dir": "elsewhere"})
+    with pytest.raises(UserError, match="elsewhere does not exist"):
+        check_config(config | {"data_dir": "elsewhere"}, SCHEMA)
+    assert not is_downloaded(CONFIG)
 
 
 @pytest.mark.parametrize(
@@ -62,13 +77,24 @@ def test_overlays_are_accepted(path, tmp_path):
         ({"agf": 3}, "config key agf is 3; it must be a section with keys of its own."),
         ({"seed": "x"}, "config key seed is 'x'; it must be a whole number"),
         ({"transfer": {"epochs": "5"}}, "give nested keys in a --configfile"),
-        ({"data_dir": "music"}, "config key data_dir is 'music', but corpus is demo"),
-        ({"audio_dir": "fma_medium"}, "config key audio_dir is 'fma_medium', but corpus is demo"),
+        ({"data_dir": "music"}, "config key data_dir is 'music', but source is demo"),
+        ({"audio_dir": "fma_medium"}, "config key audio_dir is 'fma_medium', but source is demo"),
+        ({"source": "folder"}, "config key corpus is 'demo', the name of the generated corpus"),
+        ({"corpus": "mine"}, "config key source is 'demo', the generated corpus, but corpus is"),
+        ({"max_duration": 2}, "config key max_duration is 2, less than min_seconds 3.0"),
+        ({"max_duration": "x"}, "max_duration is 'x'; it must be a number of at least 1.1 or null"),
+        ({"offset": "end"}, "offset is 'end'; it must be middle or a number of at least 0."),
+        ({"tags_file": 3}, "config key tags_file is 3; it must be a text or null."),
+        ({"tags_file": "t.csv"}, "config key tags_file is 't.csv', but source is demo"),
+        (FOLDER | {"tags_file": "t.csv"}, "config key tags_file: t.csv does not exist."),
+        (FOLDER | {"split": {"kind": "paper"}}, "split.kind is 'paper', which only FMA has"),
         ({"split": {"kind": "date"}}, "config key split.kind is 'date'; it must be one of random,"),
         ({"networks": {"learning_rate": 0}}, "networks.learning_rate is 0; it must be more than 0"),
         ({"agf": {"n_topics": 1}}, "config key agf.n_topics is 1; it must be at least 2."),
         ({"corpus": "../up"}, "config key corpus is '../up'; only letters, digits"),
-        ({"corpus": "mine", "data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),
+        (FOLDER | {"data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),
+        (FMA | {"data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),
+        (FMA | {"data_dir": "."}, "config key data_dir: fma_metadata/tracks.csv does not exist."),
         ({"min_seconds": 1.1, "networks": {"crop_frames": 99}}, "config key min_seconds is 1.1"),
         ({"spectrogram": {"hop_length": 4096}}, "config key spectrogram.hop_length is 4096"),
     ],

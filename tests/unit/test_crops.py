@@ -26,7 +26,7 @@ def write_shard(path, spectrograms, max_db):
     write_parquet(
         {
             "track_id": np.array(ids, np.int64),
-            "key": [f"key{track_id}" for track_id in ids],
+            "digest": [f"digest{track_id}" for track_id in ids],
             "n_frames": np.array([len(spectrograms[i]) for i in ids], np.int32),
             "max_db": np.array([max_db[i] for i in ids], np.float32),
             "mel": [spectrograms[i].tobytes() for i in ids],
@@ -60,7 +60,7 @@ def test_tracks_come_in_the_order_asked_for(corpus):
     mels = load_mels(paths, [13, 10, 12], 43)
     assert mels.lengths.tolist() == [43, 60, 100]
     assert mels.offsets.tolist() == [0, 43, 103]
-    assert mels.keys == ["key13", "key10", "key12"]
+    assert mels.digests == ["digest13", "digest10", "digest12"]
     track = mels.frames[43:103].numpy() * (TOP_DB / 255) + float(mels.max_db[1]) - TOP_DB
     np.testing.assert_allclose(track, decibels[10], atol=1e-5)
 

@@ -33,7 +33,7 @@ def embedded(tmp_path_factory):
     write_parquet(
         {
             "track_id": np.array(list(LENGTHS)),
-            "key": list("abcd"),
+            "digest": list("abcd"),
             "n_frames": np.array(list(LENGTHS.values()), np.int32),
             "max_db": np.array([0, 3, 6, 9], np.float32),
             "mel": [

@@ -2,16 +2,16 @@
 
 import hashlib
 import os
+import shutil
 
+import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 from test_fma import ROW, write_tracks
 
 from agf.corpus.fma import audio_path
 from agf.corpus.scan import audio_fingerprint, scan_corpus, shard_name, shard_names
-from agf.corpus.selection import describe_selection, select_tracks
 from agf.errors import UserError
-from agf.files import write_parquet
 
 
 @pytest.fixture
@@ -33,8 +33,9 @@ def data_dir(tmp_path):
     return tmp_path / "data"
 
 
-def scan(data_dir, out, n_shards=3):
-    scan_corpus(data_dir, "audio", "large", n_shards, out, out / "cache.parquet")
+def scan(data_dir, out, n_shards=3, duplicates="reject"):
+    caches = (out / "digests.parquet", out / "tags.parquet")
+    scan_corpus("fma", data_dir, "audio", "large", None, duplicates, n_shards, out, *caches)
     return pq.read_table(out / "scan.parquet").to_pandas()
 
 
@@ -46,7 +47,7 @@ def test_every_track_is_a_candidate_or_has_a_reason(data_dir, tmp_path):
     tracks = scan(data_dir, tmp_path / "out")
     reasons = dict(zip(tracks.track_id, tracks.reason, strict=True))
     given = {track: reason for track, reason in reasons.items() if isinstance(reason, str)}
-    assert given == {3: "missing", 4: "no artist", 5: "no genre"}
+    assert given == {3: "missing: no such file", 4: "no artist", 5: "no genre"}
     candidates = manifests(tmp_path / "out")
     assert sorted(row["track_id"] for row in candidates) == [0, 1, 2, 6, 7, 8, 9, 10, 11]
     for row in candidates:
@@ -98,31 +99,64 @@ def test_touching_changes_the_fingerprint_but_no_manifest(data_dir, tmp_path):
     assert before == {path.name: path.read_bytes() for path in out.glob("shards/*")}
 
 
+def test_byte_identical_files_are_one_track(data_dir, tmp_path):
+    for track in (8, 10):
+        (data_dir / "audio" / audio_path(track)).write_bytes(b"clip 2")
+    tracks = scan(data_dir, tmp_path / "out").set_index("track_id")
+    assert pd.isna(tracks.reason[2])
+    assert list(tracks.reason[[8, 10]]) == ["duplicate of 2", "duplicate of 2"]
+    assert tracks.sha256[8] == tracks.sha256[2] == hashlib.sha256(b"clip 2").hexdigest()
+    assert {row["track_id"] for row in manifests(tmp_path / "out")} == {0, 1, 2, 6, 7, 9, 11}
+    kept = scan(data_dir, tmp_path / "out", duplicates="keep")
+    assert set(kept.track_id[kept.reason.isna()]) == {0, 1, 2, 6, 7, 8, 9, 10, 11}
+
+
+def test_a_clip_is_expected_to_last_30_seconds_at_most(data_dir, tmp_path):
+    table = (data_dir / "fma_metadata" / "tracks.csv").read_text()
+    assert ROW["duration"] == 168
+    scan(data_dir, tmp_path / "out")
+    assert {row["duration"] for row in manifests(tmp_path / "out")} == {30.0}
+    (data_dir / "fma_metadata" / "tracks.csv").write_text(table.replace("168", "12"))
+    scan(data_dir, tmp_path / "out")
+    assert {row["duration"] for row in manifests(tmp_path / "out")} == {12.0}
+
+
+def test_a_file_that_cannot_be_opened_is_a_rejected_track(data_dir, tmp_path, monkeypatch):
+    closed = str(data_dir / "audio" / audio_path(6))
+    real = open
+
+    def refuse(path, *arguments, **options):
+        if str(path) == closed:
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", refuse)
+    tracks = scan(data_dir, tmp_path / "out").set_index("track_id")
+    assert tracks.reason[6] == "missing: not readable"
+
+
+def test_the_scan_opens_new_files_only(data_dir, tmp_path, monkeypatch):
+    out = tmp_path / "out"
+    scan(data_dir, out)
+    opened = []
+    digest = hashlib.file_digest
+    monkeypatch.setattr(
+        hashlib, "file_digest", lambda f, name: opened.append(f.name) or digest(f, name)
+    )
+    scan(data_dir, out)
+    assert opened == []
+    path = data_dir / "audio" / audio_path(9)
+    path.write_bytes(b"another clip")
+    scan(data_dir, out)
+    assert opened == [str(path)]
+    # The same names, sizes and dates in another place are not the same files.
+    shutil.copytree(data_dir, tmp_path / "copy", copy_function=shutil.copy2)
+    scan(tmp_path / "copy", out)
+    assert len(opened) == 1 + 9
+
+
 def test_an_empty_audio_folder_is_one_clear_sentence(data_dir, tmp_path):
     for path in (data_dir / "audio").rglob("*.mp3"):
         path.unlink()
-    with pytest.raises(UserError, match="None of the 12 tracks"):
+    with pytest.raises(UserError, match=r"None of the 12 tracks .*10 missing"):
         scan(data_dir, tmp_path / "out")
-
-
-def test_counts_in_equal_counts_out(data_dir, tmp_path):
-    out = tmp_path / "out"
-    scan(data_dir, out)
-    kept = [0, 1, 2, 6, 7, 8, 10, 11]
-    write_parquet({"track_id": kept}, out / "mel.parquet")
-    bad = {"track_id": [9], "path": ["audio/000/000009.mp3"], "reason": ["unreadable: no mp3"]}
-    write_parquet(bad, out / "rejected.parquet")
-    arguments = (out / "scan.parquet", {"mel": [out / "mel.parquet"]})
-    results = (3, out / "tracks.parquet", out / "all_rejected.parquet")
-    select_tracks(*arguments, [out / "rejected.parquet"], *results)
-    tracks = pq.read_table(out / "tracks.parquet").to_pandas()
-    rejected = pq.read_table(out / "all_rejected.parquet").to_pandas()
-    assert list(tracks.track_id) == kept
-    assert list(tracks.shard) == [shard_name(track, 3) for track in kept]
-    assert list(rejected.track_id) == [3, 4, 5, 9]
-    assert rejected.reason.iloc[3] == "unreadable: no mp3"
-    line = describe_selection(out / "tracks.parquet", out / "all_rejected.parquet")
-    assert line.startswith("Tracks: 12 in, 8 kept, 4 rejected (")
-    assert "1 unreadable" in line and "1 no artist" in line
-    with pytest.raises(RuntimeError, match="track 9 has no mel"):
-        select_tracks(*arguments, [], *results)

@@ -13,10 +13,11 @@ from agf.errors import UserError
 from agf.features import mel_shards, shards
 from agf.features.audio import decode
 from agf.features.essentia import descriptor_names, essentia_descriptors
-from agf.features.essentia_shards import extract_essentia_shard, read_essentia
+from agf.features.essentia_shards import extract_essentia_shard
 from agf.features.mel import dequantise, mel_spectrogram_db, quantise
 from agf.features.mfcc import mfcc_from_db
-from agf.features.mfcc_shards import MFCC_SCHEMA, extract_mfcc_shard, read_mfcc
+from agf.features.mfcc_shards import MFCC_SCHEMA, extract_mfcc_shard
+from agf.features.reading import iterate_mels, read_essentia, read_mfcc
 
 MEL = {
     "sample_rate": 8000,
@@ -25,8 +26,11 @@ MEL = {
     "n_mels": 32,
     "top_db": 80.0,
     "min_seconds": 1.0,
+    "max_duration": None,
+    "offset": "middle",
 }
 MFCC = {"n_mfcc": 13, "top_db": 80.0}
+ESSENTIA = {"max_duration": None, "offset": "middle"}
 
 
 def clip(folder, track_id, seconds=1.5):
@@ -48,10 +52,17 @@ def corpus(tmp_path):
     return tmp_path
 
 
-def write_manifest(folder, track_ids):
+def write_manifest(folder, track_ids, durations=None):
     paths = [f"{track_id:06d}.wav" for track_id in track_ids]
     sums = [hashlib.sha256((folder / path).read_bytes()).hexdigest() for path in paths]
-    table = pa.table({"track_id": pa.array(track_ids, pa.int64()), "path": paths, "sha256": sums})
+    table = pa.table(
+        {
+            "track_id": pa.array(track_ids, pa.int64()),
+            "path": paths,
+            "sha256": sums,
+            "duration": pa.array(durations or [None] * len(paths), pa.float64()),
+        }
+    )
     pq.write_table(table, folder / "manifest.parquet")
 
 
@@ -68,7 +79,7 @@ def extract_mel(folder, settings=MEL, code="1"):
 
 
 def read_mel(paths):
-    rows = sorted(mel_shards.iterate_mels(paths), key=lambda row: row[0])
+    rows = sorted(iterate_mels(paths), key=lambda row: row[0])
     ids, _, max_db, spectrograms = zip(*rows, strict=True) if rows else ([], [], [], [])
     return np.array(ids), list(spectrograms), np.array(max_db, np.float32)
 
@@ -94,7 +105,7 @@ def test_key_depends_on_audio_settings_and_code_alone():
 def test_mel_shard_holds_what_the_contract_says(corpus, caplog):
     caplog.set_level(logging.INFO)
     assert extract_mel(corpus) == counts(4, 0, 1)
-    assert caplog.messages[-1] == "shard 003-of-008 mel: 4 computed, 0 kept, 1 rejected"
+    assert caplog.messages[-1] == "shard 003 mel: 4 computed, 0 kept, 1 rejected"
     out, rejected = mel_paths(corpus)
     table = pq.read_table(out)
     assert table.schema.equals(mel_shards.MEL_SCHEMA)
@@ -130,6 +141,56 @@ def test_bytes_do_not_depend_on_what_was_kept(corpus):
         path.unlink()
     extract_mel(corpus)
     assert [path.read_bytes() for path in mel_paths(corpus)] == piecewise
+
+
+def test_digest_is_of_the_content_alone(corpus):
+    extract_mel(corpus)
+    rows = pq.read_table(mel_paths(corpus)[0]).to_pylist()
+    assert len({row["digest"] for row in rows}) == 4
+    for row in rows:
+        numbers = np.array([row["n_frames"], row["max_db"]], np.float64).tobytes()
+        assert row["digest"] == hashlib.sha256(numbers + row["mel"]).hexdigest()
+    extract_mel(corpus, code="2")
+    again = pq.read_table(mel_paths(corpus)[0]).to_pylist()
+    assert [row["digest"] for row in again] == [row["digest"] for row in rows]
+    assert not {row["key"] for row in again} & {row["key"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"n": 2, "x": 0.5, "b": b"ab"},
+        {"n": 1, "x": 0.25, "b": b"ab"},
+        {"n": 1, "x": 0.5, "b": b"ac"},
+    ],
+)
+def test_every_value_moves_the_digest(columns):
+    row = {"n": 1, "x": 0.5, "b": b"ab"}
+    assert shards.content_digest(row) == shards.content_digest(dict(row))
+    assert shards.content_digest(columns) != shards.content_digest(row)
+
+
+def test_corrected_duration_is_judged_anew(corpus):
+    ids = [2, 3, 5, 7, 11]
+    write_manifest(corpus, ids, [1.5, 1.5, None, 1.5, 30.0])
+    assert extract_mel(corpus) == counts(3, 0, 2)
+    reasons = pq.read_table(mel_paths(corpus)[1])["reason"].to_pylist()
+    assert reasons[1] == "truncated: 1.50 s of 30.00 s by the metadata"
+    digests = pq.read_table(mel_paths(corpus)[0])["digest"].to_pylist()
+    write_manifest(corpus, ids, [1.5, 1.0, None, 1.5, 1.5])
+    assert extract_mel(corpus) == counts(2, 2, 1)
+    after = pq.read_table(mel_paths(corpus)[0])["digest"].to_pylist()
+    assert after[:3] == digests and len(after) == 4
+
+
+def test_excerpt_of_long_tracks(corpus):
+    settings = MEL | {"max_duration": 1.2}
+    assert extract_mel(corpus, settings) == counts(4, 0, 1)
+    samples = soundfile.read(corpus / "000005.wav", dtype="float32")[0][1200:10800]
+    q, max_db = quantise(mel_spectrogram_db(samples, MEL), 80.0)
+    row = pq.read_table(mel_paths(corpus)[0]).to_pylist()[2]
+    assert row["track_id"] == 5 and row["n_frames"] == 38
+    assert row["mel"] == q.tobytes() and row["max_db"] == max_db
 
 
 def test_new_changed_repaired_and_removed_tracks(corpus):
@@ -210,7 +271,7 @@ def test_rows_lie_in_plain_groups_of_64(tmp_path):
     assert result == counts(1, 129, 0)
     metadata = pq.ParquetFile(out).metadata
     assert [metadata.row_group(i).num_rows for i in range(3)] == [64, 64, 2]
-    column = metadata.row_group(0).column(4)
+    column = metadata.row_group(0).column(5)
     assert column.path_in_schema == "mel" and column.compression == "UNCOMPRESSED"
     assert not any("DICTIONARY" in encoding for encoding in column.encodings)
     ids, spectrograms, _ = read_mel([out])
@@ -234,6 +295,23 @@ def test_mfcc_shard_follows_the_mel_shard(corpus, monkeypatch):
         np.testing.assert_allclose(mfcc, mfcc_from_db(dequantise(q, top, 80.0), 13), rtol=5e-4)
 
 
+def test_mfcc_follow_the_content_of_the_spectrograms(corpus, caplog):
+    caplog.set_level(logging.INFO)
+    extract_mel(corpus)
+    mel, out = mel_paths(corpus)[0], corpus / "mfcc" / "003-of-008.parquet"
+    extract_mfcc_shard(mel, out, MFCC, "1")
+    before = out.read_bytes()
+    assert extract_mel(corpus, code="2") == counts(4, 0, 1)
+    assert extract_mfcc_shard(mel, out, MFCC, "1") == counts(0, 4, 0)
+    assert caplog.messages[-1] == "shard 003 mfcc: 0 computed, 4 kept, 0 rejected"
+    assert out.read_bytes() == before
+    for row in pq.read_table(out).to_pylist():
+        content = np.float64(row["n_frames"]).tobytes() + row["mfcc"]
+        assert row["digest"] == hashlib.sha256(content).hexdigest()
+    assert extract_mel(corpus, MEL | {"max_duration": 1.2}) == counts(4, 0, 1)
+    assert extract_mfcc_shard(mel, out, MFCC, "1") == counts(4, 0, 0)
+
+
 def test_mfcc_of_one_new_track_costs_one_track(corpus):
     extract_mel(corpus)
     mel, out = mel_paths(corpus)[0], corpus / "mfcc" / "003-of-008.parquet"
@@ -246,7 +324,8 @@ def test_mfcc_of_one_new_track_costs_one_track(corpus):
     assert extract_mfcc_shard(mel, out, MFCC | {"n_mfcc": 5}, "1") == counts(4, 0, 0)
 
 
-def test_essentia_shard(corpus):
+def test_essentia_shard(corpus, caplog):
+    caplog.set_level(logging.INFO)
     write_manifest(corpus, [2, 5, 7])
     extract_mel(corpus)
     out = corpus / "essentia" / "003-of-008.parquet"
@@ -257,24 +336,35 @@ def test_essentia_shard(corpus):
         corpus,
         out,
         rejected,
-        {},
+        ESSENTIA,
         "1",
     )
     assert extract_essentia_shard(*arguments) == counts(2, 0, 0)
+    assert caplog.messages[-1] == "shard 003 essentia: 2 computed, 0 kept, 0 rejected"
     before = out.read_bytes()
     assert extract_essentia_shard(*arguments) == counts(0, 2, 0)
     assert out.read_bytes() == before
-    assert pq.read_schema(out).names == ["track_id", "key", *descriptor_names()]
+    assert pq.read_schema(out).names == ["track_id", "key", "digest", *descriptor_names()]
     ids, names, values = read_essentia([out])
     assert ids.tolist() == [2, 5] and names == descriptor_names()
     assert values.shape == (2, 4374) and values.dtype == np.float64
     expected = list(essentia_descriptors(corpus / "000005.wav").values())
-    np.testing.assert_allclose(values[1], expected, rtol=1e-4, atol=1e-4)
+    np.testing.assert_array_equal(values[1], expected)
+    digests = pq.read_table(out)["digest"].to_pylist()
+    assert digests == [hashlib.sha256(row.tobytes()).hexdigest() for row in values]
+    # The metadata's duration is judged once, with the spectrogram.
+    write_manifest(corpus, [2, 5, 7], [1.5, 1.0, None])
+    assert extract_essentia_shard(*arguments) == counts(0, 2, 0)
+    excerpts = (*arguments[:5], ESSENTIA | {"max_duration": 1.2}, "1")
+    assert extract_essentia_shard(*excerpts) == counts(2, 0, 0)
+    _, names, values = read_essentia([out])
+    length = values[:, names.index("metadata.audio_properties.length")]
+    np.testing.assert_allclose(length, 1.2, atol=1e-3)
 
 
 def test_readers_sort_the_tracks_of_all_shards(tmp_path):
     essentia_schema = pa.schema(
-        [("track_id", pa.int64()), ("key", pa.string())]
+        [("track_id", pa.int64()), ("key", pa.string()), ("digest", pa.string())]
         + [(name, pa.float64()) for name in descriptor_names()]
     )
 

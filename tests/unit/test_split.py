@@ -89,3 +89,17 @@ def test_a_genre_with_one_track_is_refused():
     tracks.loc[0, "genre_top"] = "Blues"
     with pytest.raises(UserError, match="'Blues' has a single track"):
         parts(tracks, "random")
+
+
+def test_the_authors_split_is_taken_as_it_is():
+    tracks = corpus(6)  # ids 0, 3, 6, 9, 12, 15
+    tracks["genre_top"] = "Folk"
+    listed = {"train": np.array([0, 6, 9, 999]), "evaluation": np.array([3, 15])}
+    split = split_tracks(tracks, "paper", 0.15, 0, listed)
+    assert list(split.part) == ["train", "evaluation", "train", "train", "unused", "evaluation"]
+
+
+def test_the_authors_split_of_another_corpus_is_refused():
+    listed = {"train": np.array([1]), "evaluation": np.array([2])}
+    with pytest.raises(UserError, match="which is of fma_medium"):
+        split_tracks(corpus(), "paper", 0.15, 0, listed)

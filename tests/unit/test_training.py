@@ -50,7 +50,7 @@ def corpus(tmp_path_factory):
     write_parquet(
         {
             "track_id": ids,
-            "key": [f"key{i}" for i in ids],
+            "digest": [f"digest{i}" for i in ids],
             "n_frames": np.array([len(s) for s in spectrograms], np.int32),
             "max_db": np.zeros(14, np.float32),
             "mel": [s.tobytes() for s in spectrograms],

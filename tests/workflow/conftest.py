@@ -16,6 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 TINY = {
     "corpus": "tiny",
+    "source": "fma",
     "data_dir": "data/tiny",
     "shards": 2,
     "agf": {

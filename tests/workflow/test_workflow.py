@@ -70,7 +70,7 @@ def test_all_tables_and_figures_are_there(results):
 
 def test_demo_targets_agree_with_the_planted_groups(tmp_path):
     copy_project(tmp_path)
-    write_config(tmp_path, TINY | {"corpus": "demo", "data_dir": "data/demo"})
+    write_config(tmp_path, TINY | {"corpus": "demo", "source": "demo", "data_dir": "data/demo"})
     snakemake(tmp_path, "targets")
     agreement = pd.read_csv(tmp_path / "results/demo/targets/random/agreement.csv")
     assert list(agreement.task) == list(AGF_TASKS)

@@ -9,17 +9,19 @@ import sys
 from snakemake.exceptions import WorkflowError
 
 from agf.code_hash import code_hash
-from agf.config import check_config, read_schema
+from agf.config import check_config, is_downloaded, read_schema
 from agf.corpus.demo import check_demo
+from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
+from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
 from agf.corpus.scan import audio_fingerprint, shard_names
-from agf.corpus.selection import describe_selection
+from agf.corpus.selection import FEATURE_DIGESTS, METADATA_DIGESTS, describe_selection
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
-GENERATED = config.get("corpus") == "demo"
-
 try:
     check_config(config, read_schema(workflow.source_path("../schemas/config.schema.yaml")))
+    GENERATED = config["source"] == "demo"
+    DOWNLOADED = is_downloaded(config)
     if GENERATED:
         check_demo(config["demo"])
 except UserError as error:
@@ -32,6 +34,10 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # The conda environments hold libraries; the package itself always comes from this checkout.
 os.environ.update(PYTHONPATH=f"{workflow.basedir}/src")
 
+METADATA = [f"{config['data_dir']}/fma_metadata/{name}.csv" for name in ("tracks", "genres")]
+AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
+UNPACKED = f"{AUDIO}.unpacked.json" if DOWNLOADED else []
+PAPER_SPLIT = "data/paper/fma_labels.split"
 RESULTS = f"results/{config['corpus']}"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
@@ -62,23 +68,51 @@ def settings(script, **values):
 
 
 def scan_settings(wildcards):
-    # The generated corpus changes only with its metadata, which is an input. A folder of the user's is looked at here.
-    fingerprint = None if GENERATED else audio_fingerprint(AUDIO)
-    return settings("scan_corpus.py", audio=fingerprint, subset=config["subset"], shards=config["shards"])
+    # What this workflow generated or downloaded changes only with files that are inputs of the scan. A folder of the
+    # user's is looked at here.
+    fingerprint = None if GENERATED or DOWNLOADED else audio_fingerprint(AUDIO)
+    keys = ("source", "subset", "duplicates", "shards")
+    return settings("scan_corpus.py", audio=fingerprint, **{key: config[key] for key in keys})
 
 
-def after_scan(paths):
-    """Return an input function for one path, or a list of paths, that asks for the scan.
+def contents(*names):
+    """Return the files that say what the tracks' features and metadata are, for the jobs that depend on them.
 
-    Once the scan has run, Snakemake looks again at the jobs that ask for it, and drops those whose inputs did not
-    change. Any other job below the scan would run for a reason that no longer holds.
+    The shards themselves are marked as ancient wherever they are read: made anew with the same content, they rerun
+    nothing.
+    """
+    return [f"{RESULTS}/corpus/digests/{name}.json" for name in names]
+
+
+def after(checkpoint, paths):
+    """Return an input function for one path, or a list of paths, that asks for a checkpoint: scan, selection or split.
+
+    Once that one has run, Snakemake looks again at the jobs that ask for it, and drops those whose inputs did not
+    change. Any other job below it would run for a reason that no longer holds. So every job asks for the last of the
+    three above it.
     """
 
     def asked(wildcards):
-        checkpoints.scan_corpus.get()
-        return expand(paths, **wildcards)[0] if isinstance(paths, str) else expand(paths, **wildcards)
+        if checkpoint == "scan":
+            checkpoints.scan_corpus.get()
+        elif checkpoint == "selection":
+            checkpoints.select_tracks.get()
+        else:
+            checkpoints.split_tracks.get(split=wildcards.get("split", SPLIT))
+        wanted = paths(wildcards) if callable(paths) else paths
+        return expand(wanted, **wildcards)[0] if isinstance(wanted, str) else expand(wanted, **wildcards)
 
     return asked
+
+
+def agf_contents(wildcards):
+    feature = AGF_FEATURE.get(wildcards.task)
+    return contents("artist", feature) if feature else contents("artist", "genres")
+
+
+def network_contents(wildcards):
+    tasks = network_by_name(wildcards.network).tasks
+    return contents("mel", *["genre_top"] * ("g" in tasks), *["artist"] * (tasks != ("g",)))
 
 
 def agf_features(wildcards):

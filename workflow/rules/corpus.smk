@@ -1,14 +1,13 @@
 """Corpus: from audio files and FMA metadata to shards of candidates.
 
-Reads   {data_dir}/fma_metadata/tracks.csv, genres.csv and {data_dir}/{audio_dir}/NNN/NNNNNN.mp3
-Writes  corpus/scan.parquet, corpus/genres.parquet, corpus/shards/{shard}.parquet
+Reads   {data_dir}/fma_metadata/tracks.csv, genres.csv and {data_dir}/{audio_dir}/NNN/NNNNNN.mp3, or a tree of tagged
+        music files
+Writes  corpus/scan.parquet, corpus/genres.parquet, corpus/shards/{shard}.parquet, corpus/audit.md, corpus/audit.parquet
 Steps   1. generate_demo makes the demo corpus, where that is the corpus
         2. scan_corpus finds every track's audio and divides the tracks into shards
+        3. audit_corpus counts artists, albums, annotations and duplicates, once the tracks are selected and split
 Tracks that cannot be used get a reason; select_tracks (features.smk) collects the reasons.
 """
-
-METADATA = [f"{config['data_dir']}/fma_metadata/tracks.csv", f"{config['data_dir']}/fma_metadata/genres.csv"]
-AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
 
 if GENERATED:
 
@@ -38,7 +37,9 @@ if GENERATED:
 
 checkpoint scan_corpus:
     input:
-        metadata=METADATA,
+        metadata=[] if config["source"] == "folder" else METADATA,
+        tags_file=config["tags_file"] or [],
+        unpacked=UNPACKED,
     output:
         scan=f"{RESULTS}/corpus/scan.parquet",
         genres=f"{RESULTS}/corpus/genres.parquet",
@@ -55,13 +56,42 @@ checkpoint scan_corpus:
         runtime=60,
     params:
         run=scan_settings,
-        data_dir=lambda wildcards, input: os.path.dirname(os.path.dirname(input.metadata[0])),
+        data_dir=lambda wildcards: config["data_dir"],
         audio_dir=config["audio_dir"],
-        cache=f"{RESULTS}/cache/audio_digests.parquet",
+        tags_file=config["tags_file"],
+        cache=lambda wildcards, output: f"{os.path.dirname(os.path.dirname(output.scan))}/cache",
     message:
         "Scanning {AUDIO}"
     script:
         "../scripts/scan_corpus.py"
+
+
+rule audit_corpus:
+    input:
+        scan=after("split", f"{RESULTS}/corpus/scan.parquet"),
+        genres=f"{RESULTS}/corpus/genres.parquet",
+        tracks=f"{RESULTS}/corpus/tracks.parquet",
+        rejected=f"{RESULTS}/corpus/rejected.parquet",
+        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+    output:
+        parquet=f"{RESULTS}/corpus/audit.parquet",
+        page=f"{RESULTS}/corpus/audit.md",
+    log:
+        f"{LOGS}/audit_corpus.log",
+    benchmark:
+        f"{BENCHMARKS}/audit_corpus.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        run=settings("audit_corpus.py", split=SPLIT),
+    message:
+        "Auditing the corpus"
+    script:
+        "../scripts/audit_corpus.py"
 
 
 rule corpus:

@@ -1,18 +1,24 @@
 """Features: from audio to mel spectrograms, MFCC and Essentia descriptors, shard by shard.
 
 Reads   corpus/shards/{shard}.parquet and the audio
-Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet
+Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet,
+        corpus/digests/{content}.json
 Steps   1. extract_mel decodes a shard's clips and computes their mel spectrograms
         2. extract_mfcc computes MFCC from the mel spectrograms
         3. extract_essentia computes 4,374 descriptors of every decoded clip
-        4. select_tracks keeps the tracks that have all features and lists the others with their reason
-Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip.
+        4. select_tracks keeps the tracks that have all features, lists the others with their reason, and writes
+           digests of what later stages depend on
+Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip. Where features come
+out as they were, their digests do too, and nothing after them runs again.
 """
+
+CONTENTS = (*METADATA_DIGESTS, *FEATURE_DIGESTS)
+EXCERPT = {"max_duration": config["max_duration"], "offset": config["offset"]}
 
 
 rule extract_mel:
     input:
-        manifest=after_scan(f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
+        manifest=after("scan", f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
     output:
         mel=update(f"{RESULTS}/features/mel/{{shard}}.parquet"),
         rejected=update(f"{RESULTS}/features/mel/{{shard}}.rejected.parquet"),
@@ -27,7 +33,7 @@ rule extract_mel:
         mem_mb=500,
         runtime=60,
     params:
-        run=settings("extract_mel.py", min_seconds=config["min_seconds"], **config["spectrogram"]),
+        run=settings("extract_mel.py", min_seconds=config["min_seconds"], **EXCERPT, **config["spectrogram"]),
         data_dir=config["data_dir"],
     message:
         "Mel spectrograms of shard {wildcards.shard}"
@@ -37,7 +43,7 @@ rule extract_mel:
 
 rule extract_mfcc:
     input:
-        mel=after_scan(rules.extract_mel.output.mel),
+        mel=after("scan", rules.extract_mel.output.mel),
     output:
         mfcc=update(f"{RESULTS}/features/mfcc/{{shard}}.parquet"),
     log:
@@ -60,7 +66,7 @@ rule extract_mfcc:
 
 rule extract_essentia:
     input:
-        manifest=after_scan(f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
+        manifest=after("scan", f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
         mel=rules.extract_mel.output.mel,
     output:
         essentia=update(f"{RESULTS}/features/essentia/{{shard}}.parquet"),
@@ -76,7 +82,7 @@ rule extract_essentia:
         mem_mb=1000,
         runtime=120,
     params:
-        run=settings("extract_essentia.py"),
+        run=settings("extract_essentia.py", **EXCERPT),
         data_dir=config["data_dir"],
     message:
         "Essentia descriptors of shard {wildcards.shard}"
@@ -84,9 +90,10 @@ rule extract_essentia:
         "../scripts/extract_essentia.py"
 
 
-rule select_tracks:
+checkpoint select_tracks:
     input:
-        scan=after_scan(f"{RESULTS}/corpus/scan.parquet"),
+        scan=after("scan", f"{RESULTS}/corpus/scan.parquet"),
+        genres=f"{RESULTS}/corpus/genres.parquet",
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
         mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
         essentia=expand(rules.extract_essentia.output.essentia, shard=SHARDS),
@@ -95,6 +102,7 @@ rule select_tracks:
             shard=SHARDS,
         ),
     output:
+        **dict(zip(CONTENTS, contents(*CONTENTS))),
         tracks=f"{RESULTS}/corpus/tracks.parquet",
         rejected=f"{RESULTS}/corpus/rejected.parquet",
     log:

@@ -12,9 +12,9 @@ NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
 
 rule fit_scaler:
     input:
-        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        contents=after("split", contents("mel")),
         split=rules.split_tracks.output.split,
+        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
     output:
         scaler=f"{RESULTS}/networks/{{split}}/scaler.parquet",
     log:
@@ -37,9 +37,10 @@ rule fit_scaler:
 
 rule train_network:
     input:
-        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        contents=after("split", network_contents),
         split=rules.split_tracks.output.split,
+        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        tracks=ancient(rules.select_tracks.output.tracks),
         scaler=rules.fit_scaler.output.scaler,
         targets=network_targets,
     output:

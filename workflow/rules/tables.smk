@@ -12,7 +12,7 @@ TABLES = f"{RESULTS}/tables"
 
 rule collect_metrics:
     input:
-        metrics=after_scan(METRICS),
+        metrics=after("split", METRICS),
     output:
         metrics=f"{TABLES}/metrics.csv",
     log:
@@ -35,8 +35,9 @@ rule collect_metrics:
 
 rule score_baselines:
     input:
-        mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        contents=after("split", contents("genre_top", "mfcc")),
+        mfcc=ancient(expand(rules.extract_mfcc.output.mfcc, shard=SHARDS)),
+        tracks=ancient(rules.select_tracks.output.tracks),
         split=f"{RESULTS}/splits/{SPLIT}.parquet",
     output:
         baselines=f"{TABLES}/baselines.csv",
@@ -60,10 +61,11 @@ rule score_baselines:
 
 rule draw_tables:
     input:
-        metrics=after_scan(rules.collect_metrics.output.metrics),
+        contents=after("split", contents("genre_top")),
+        metrics=rules.collect_metrics.output.metrics,
         baselines=rules.score_baselines.output.baselines,
         targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        tracks=ancient(rules.select_tracks.output.tracks),
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),

@@ -8,12 +8,21 @@ Steps   1. split_tracks divides the tracks into a training and an evaluation par
         3. score_agreement compares the artists' topics with the demo corpus's planted groups
 """
 
+SPLIT_READS = {
+    "random": ["genre_top"],
+    "artist": ["genre_top", "artist"],
+    "album": ["genre_top", "album"],
+    "fma": ["genre_top", "official_split"],
+    "paper": ["genre_top"],
+}
 AGF_FEATURE = {"m": "mfcc", "d": "mfcc", "e": "essentia"}
 
 
-rule split_tracks:
+checkpoint split_tracks:
     input:
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        contents=after("selection", contents(*SPLIT_READS[SPLIT])),
+        tracks=ancient(rules.select_tracks.output.tracks),
+        listed=PAPER_SPLIT if SPLIT == "paper" else [],
     output:
         split=f"{RESULTS}/splits/{{split}}.parquet",
     log:
@@ -36,10 +45,11 @@ rule split_tracks:
 
 rule fit_artist_group_factors:
     input:
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        contents=after("split", agf_contents),
         split=rules.split_tracks.output.split,
-        genres=f"{RESULTS}/corpus/genres.parquet",
-        features=agf_features,
+        tracks=ancient(rules.select_tracks.output.tracks),
+        genres=ancient(f"{RESULTS}/corpus/genres.parquet"),
+        features=ancient(agf_features),
     output:
         targets=f"{RESULTS}/targets/{{split}}/{{task}}.parquet",
         bags=f"{RESULTS}/targets/{{split}}/{{task}}.bags.parquet",
@@ -71,7 +81,7 @@ if GENERATED:
 
     rule score_agreement:
         input:
-            planted=after_scan(rules.generate_demo.output.planted),
+            planted=after("split", rules.generate_demo.output.planted),
             topics=expand(f"{RESULTS}/targets/{{{{split}}}}/{{task}}.parquet", task=AGF_TASKS),
         output:
             agreement=AGREEMENT,
@@ -95,7 +105,8 @@ if GENERATED:
 
 rule targets:
     input:
-        rules.corpus.input,
+        rules.features.input,
+        rules.audit_corpus.output,
         expand(rules.fit_artist_group_factors.output.targets, split=SPLIT, task=AGF_TASKS),
         expand(AGREEMENT, split=SPLIT),
     message:

@@ -14,9 +14,10 @@ CASE_FOLDER = f"{RESULTS}/cases/{{split}}/seed{{seed}}/{{case}}"
 
 rule embed_windows:
     input:
+        contents=after("split", contents("mel")),
         weights=rules.train_network.output.weights,
-        mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        tracks=ancient(rules.select_tracks.output.tracks),
     output:
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors",
     log:
@@ -39,8 +40,9 @@ rule embed_windows:
 
 rule train_transfer:
     input:
+        contents=after("split", contents("genre_top")),
         embeddings=case_embeddings,
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        tracks=ancient(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
     output:
         predictions=f"{CASE_FOLDER}/predictions.parquet",
@@ -66,8 +68,9 @@ rule train_transfer:
 
 rule score_own_softmax:
     input:
+        contents=after("split", contents("genre_top")),
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{case}}.safetensors",
-        tracks=after_scan(rules.select_tracks.output.tracks),
+        tracks=ancient(rules.select_tracks.output.tracks),
         split=rules.split_tracks.output.split,
     output:
         predictions=f"{CASE_FOLDER}-softmax/predictions.parquet",
@@ -97,7 +100,7 @@ METRICS = [path.replace("predictions.parquet", "metrics.json") for path in PREDI
 
 rule score_cases:
     input:
-        after_scan(PREDICTIONS),
+        after("split", PREDICTIONS),
     output:
         METRICS,
     log:

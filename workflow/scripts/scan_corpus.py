@@ -5,5 +5,15 @@ from agf.job import job
 
 run, params = snakemake.params.run, snakemake.params
 with job(snakemake.log[0]):
-    out = Path(snakemake.output.scan).parent
-    scan_corpus(params.data_dir, params.audio_dir, run["subset"], run["shards"], out, params.cache)
+    scan_corpus(
+        run["source"],
+        params.data_dir,
+        params.audio_dir,
+        run["subset"],
+        params.tags_file,
+        run["duplicates"],
+        run["shards"],
+        Path(snakemake.output.scan).parent,
+        f"{params.cache}/audio_digests.parquet",
+        f"{params.cache}/audio_tags.parquet",
+    )

@@ -1,15 +1,18 @@
-"""Finding the audio of every track the metadata names, and dividing the tracks into shards."""
+"""Finding the audio of every track, and dividing the tracks into shards."""
 
 import hashlib
 import logging
 import os
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.fma import audio_path, read_genres, read_tracks
+from agf.corpus.audio_files import find_audio
+from agf.corpus.fma import CLIP_SECONDS, audio_path, read_genres, read_tracks
+from agf.corpus.folder import read_folder
 from agf.errors import UserError
 from agf.files import write_parquet
 from agf.progress import progress
@@ -30,12 +33,18 @@ SCAN_SCHEMA = pa.schema(
         ("duration", pa.float64()),
         ("subset", pa.string()),
         ("official_split", pa.string()),
+        ("sha256", pa.string()),
         ("reason", pa.string()),
     ]
 )
 
 MANIFEST_SCHEMA = pa.schema(
-    [("track_id", pa.int64()), ("path", pa.string()), ("sha256", pa.string())]
+    [
+        ("track_id", pa.int64()),
+        ("path", pa.string()),
+        ("sha256", pa.string()),
+        ("duration", pa.float64()),
+    ]
 )
 
 DIGEST_SCHEMA = pa.schema(
@@ -46,6 +55,9 @@ DIGEST_SCHEMA = pa.schema(
         ("sha256", pa.string()),
     ]
 )
+
+SHOWN = 3
+"""Files or tracks named in a line of the log; the rest is counted."""
 
 
 def shard_names(n_shards):
@@ -59,85 +71,124 @@ def shard_name(track_id, n_shards):
     return f"{int(digest, 16) % n_shards:03d}-of-{n_shards:03d}"
 
 
+def reason_kind(reason):
+    """Return the kind of a reason: what stands before its details.
+
+    ``truncated: 3.1 s of 30 s`` is ``truncated``, ``duplicate of 17`` is ``duplicate``.
+    """
+    kind = reason.partition(":")[0]
+    return "duplicate" if kind.startswith("duplicate of ") else kind
+
+
 def audio_fingerprint(folder):
-    """Return a hash of the name, size and modification time of every mp3 file below `folder`.
+    """Return a hash of the name, size and modification time of every audio file below `folder`.
 
     It says whether a scan could find anything new; no file is opened.
-    """
-    digest = hashlib.sha256()
-    for path, size, mtime_ns in _audio_files(Path(folder)):
-        digest.update(f"{path}\t{size}\t{mtime_ns}\n".encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
-def scan_corpus(data_dir, audio_dir, subset, n_shards, out, cache):
-    """List every track of the metadata with its audio file, or why it has to be left out.
-
-    Parameters
-    ----------
-    data_dir : str or pathlib.Path
-        Folder with ``fma_metadata/tracks.csv`` and ``fma_metadata/genres.csv``.
-    audio_dir : str
-        Name of the folder below `data_dir` that holds ``000/000002.mp3``.
-    subset : str
-        FMA's subset to take.
-    n_shards : int
-        Number of shards.
-    out : str or pathlib.Path
-        Folder for ``scan.parquet``, ``genres.parquet`` and ``shards/{shard}.parquet``.
-    cache : str or pathlib.Path
-        Parquet file that remembers the sha256 of files whose size and time have not changed.
 
     Raises
     ------
     UserError
-        Where the metadata cannot be read, or not one track has audio.
+        Where a folder cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in find_audio(folder)[0]:
+        line = f"{file.path}\0{file.size}\0{file.mtime_ns}\0"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def scan_corpus(
+    source, data_dir, audio_dir, subset, tags_file, duplicates, n_shards, out, cache, tag_cache
+):
+    """List every track with its audio file, or why it has to be left out.
+
+    Parameters
+    ----------
+    source : str
+        ``fma`` or ``demo``: the tracks are those of ``tracks.csv`` in FMA's layout. ``folder``:
+        they are the files, and their tags say the rest (:mod:`agf.corpus.folder`).
+    data_dir : str or pathlib.Path
+        Folder with ``fma_metadata/`` and the audio folder, or with the tree of files.
+    audio_dir : str
+        Name of the audio folder below `data_dir`: ``000/000002.mp3`` and so on in FMA's layout.
+    subset : str
+        FMA's subset to take.
+    tags_file : str, pathlib.Path or None
+        CSV that replaces tags of a ``folder``.
+    duplicates : str
+        ``reject`` all but the first of byte-identical files, or ``keep`` them.
+    n_shards : int
+        Number of shards.
+    out : str or pathlib.Path
+        Folder for ``scan.parquet``, ``genres.parquet`` and ``shards/{shard}.parquet``.
+    cache, tag_cache : str or pathlib.Path
+        Parquet files that remember the sha256, and the tags, of files whose size and time have not
+        changed.
+
+    Raises
+    ------
+    UserError
+        Where the metadata cannot be read, or not one track can be used.
     """
     data_dir, out = Path(data_dir), Path(out)
-    metadata = data_dir / "fma_metadata"
-    genres = read_genres(metadata / "genres.csv")
-    tracks = read_tracks(metadata / "tracks.csv", subset)
-    found = {path: (size, mtime) for path, size, mtime in _audio_files(data_dir / audio_dir)}
-    below = [audio_path(track) for track in tracks.track_id]
-    tracks["path"] = [f"{audio_dir}/{path}" for path in below]
-    tracks["reason"] = [
-        _reason(row, path in found) for row, path in zip(tracks.itertuples(), below, strict=True)
-    ]
-    strangers = len(found.keys() - set(below))
-    if strangers:
-        logger.info(
-            "%d audio files have no row in the subset %s of %s",
-            strangers,
-            subset,
-            metadata / "tracks.csv",
-        )
+    folder = data_dir / audio_dir
+    files, others = find_audio(folder)
+    if source == "folder":
+        tracks, genres = read_folder(folder, files, tags_file, tag_cache)
+    else:
+        tracks, genres = _read_fma(data_dir / "fma_metadata", folder, files, subset)
+    left_out = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
+    if left_out:
+        logger.info("scan: files that are no audio by their name: %s", left_out)
+    digests = _sha256(folder, files, set(tracks.path[tracks.reason.isna()]), Path(cache))
+    tracks["sha256"] = [digests.get(path) for path in tracks.path]
+    tracks.loc[tracks.reason.isna() & tracks.sha256.isna(), "reason"] = "missing: not readable"
+    # A clip is no longer than the dataset made it, whatever its track was. The duration of a
+    # folder's files is their own header's word, which is no second opinion.
+    expected = np.nan if source == "folder" else tracks.duration.clip(upper=CLIP_SECONDS)
+    tracks["path"] = [os.path.normpath(f"{audio_dir}/{path}") for path in tracks.path]
+    n_bytes_twice = _mark_duplicates(tracks, duplicates)
+
     candidates = tracks[tracks.reason.isna()]
     if candidates.empty:
-        raise UserError(
-            f"None of the {len(tracks)} tracks of {metadata / 'tracks.csv'} has an artist, a genre "
-            f"and an audio file below {data_dir / audio_dir}: check data_dir and audio_dir."
-        )
-    digests = _sha256(data_dir / audio_dir, candidates.path, audio_dir, found, Path(cache))
-    manifest = pd.DataFrame(
-        {"track_id": candidates.track_id, "path": candidates.path, "sha256": digests}
-    )
-    shard_of = pd.Series(
-        [shard_name(track, n_shards) for track in manifest.track_id], index=manifest.index
-    )
+        raise UserError(_nothing_usable(tracks, source, data_dir, folder))
+    manifest = candidates[["track_id", "path", "sha256"]].assign(duration=expected)
+    shard_of = np.array([shard_name(track, n_shards) for track in manifest.track_id])
     for shard in shard_names(n_shards):
-        rows = pa.Table.from_pandas(
-            manifest[shard_of == shard], schema=MANIFEST_SCHEMA, preserve_index=False
-        )
-        write_parquet(rows.replace_schema_metadata(), out / "shards" / f"{shard}.parquet")
-    scan = pa.Table.from_pandas(tracks, schema=SCAN_SCHEMA, preserve_index=False)
-    write_parquet(scan.replace_schema_metadata(), out / "scan.parquet")
-    write_parquet(
-        pa.Table.from_pandas(genres, preserve_index=False).replace_schema_metadata(),
-        out / "genres.parquet",
+        _write(manifest[shard_of == shard], MANIFEST_SCHEMA, out / "shards" / f"{shard}.parquet")
+    _write(tracks, SCAN_SCHEMA, out / "scan.parquet")
+    _write(genres, None, out / "genres.parquet")
+    n_rejected = int(tracks.reason.notna().sum())
+    assert len(tracks) == len(candidates) + n_rejected
+    logger.info(
+        "scan: %d tracks, %d candidates, %d rejected", len(tracks), len(candidates), n_rejected
     )
-    logger.info("scan: %d tracks, %d candidates", len(tracks), len(candidates))
-    for reason, count in tracks.reason.dropna().value_counts().items():
-        logger.info("scan: %d rejected: %s", count, reason)
+    for kind, count in tracks.reason.dropna().map(reason_kind).value_counts().items():
+        logger.info("scan: %d rejected: %s", count, kind)
+    if n_bytes_twice and duplicates == "keep":
+        logger.info("scan: %d tracks have the same bytes as another one", n_bytes_twice)
+
+
+def _read_fma(metadata, folder, files, subset):
+    """Return the tracks and genres of FMA's metadata, with a reason where there is no audio."""
+    genres = read_genres(metadata / "genres.csv")
+    tracks = read_tracks(metadata / "tracks.csv", subset)
+    tracks["path"] = [audio_path(track) for track in tracks.track_id]
+    found = {file.path for file in files}
+    tracks["reason"] = [
+        _reason(row, row.path in found)
+        for row in tracks[["artist_id", "artist", "genre_top", "path"]].itertuples()
+    ]
+    strangers = sorted(found - set(tracks.path))
+    if strangers:
+        logger.info(
+            "scan: %d audio files have no row in the subset %s of %s, such as %s",
+            len(strangers),
+            subset,
+            metadata / "tracks.csv",
+            ", ".join(map(repr, strangers[:SHOWN])),
+        )
+    return tracks, genres
 
 
 def _reason(track, has_audio):
@@ -145,36 +196,60 @@ def _reason(track, has_audio):
         return "no artist"
     if track.genre_top is None:
         return "no genre"
-    return None if has_audio else "missing"
+    return None if has_audio else "missing: no such file"
 
 
-def _audio_files(folder):
-    """Yield (path below `folder`, size in bytes, mtime in ns) of every mp3 file, sorted."""
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError as error:
-        raise UserError(f"The audio folder {folder} cannot be read: {error.strerror}.") from error
-    for entry in entries:
-        if entry.is_dir():
-            for file in sorted(os.scandir(entry.path), key=lambda file: file.name):
-                if file.name.endswith(".mp3") and file.is_file():
-                    status = file.stat()
-                    yield f"{entry.name}/{file.name}", status.st_size, status.st_mtime_ns
+def _mark_duplicates(tracks, duplicates):
+    """Give a reason to the second and later tracks of the same bytes; return how many there are."""
+    usable = tracks[tracks.reason.isna()].sort_values("track_id")
+    first = usable.groupby("sha256", sort=False).track_id.transform("first")
+    later = first[first != usable.track_id]
+    if duplicates == "reject":
+        tracks.loc[later.index, "reason"] = [f"duplicate of {track}" for track in later]
+    return len(later)
 
 
-def _sha256(folder, paths, audio_dir, found, cache):
+def _nothing_usable(tracks, source, data_dir, folder):
+    if tracks.empty:
+        return f"{folder} has no mp3, ogg, opus, flac, wav or m4a file: check data_dir, audio_dir."
+    counts = tracks.reason.map(reason_kind).value_counts()
+    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+    hint = (
+        "give them tags, or a tags_file"
+        if source == "folder"
+        else "every track needs an artist, a genre and an audio file; check data_dir and audio_dir"
+    )
+    return f"None of the {len(tracks)} tracks of {data_dir} can be used ({reasons}): {hint}."
+
+
+def _write(frame, schema, path):
+    columns = frame if schema is None else frame[schema.names]
+    table = pa.Table.from_pandas(columns, schema=schema, preserve_index=False)
+    write_parquet(table.replace_schema_metadata(), path)
+
+
+def _sha256(folder, files, wanted, cache):
+    """Return the sha256 of the `wanted` files by path, opening only those the cache lacks."""
+    # Another folder may hold another file of the same name, size and date.
+    place = os.path.abspath(folder)
     known = {}
     if cache.is_file():
-        rows = pq.read_table(cache, schema=DIGEST_SCHEMA).to_pylist()
-        known = {(row["path"], row["size"], row["mtime_ns"]): row["sha256"] for row in rows}
-    digests = {}
-    for path in progress(list(paths), "sha256"):
-        below = path.removeprefix(f"{audio_dir}/")
-        entry = (path, *found[below])
-        if entry not in known:
-            with open(folder / below, "rb") as file:
-                known[entry] = hashlib.file_digest(file, "sha256").hexdigest()
-        digests[entry] = known[entry]
-    rows = [dict(zip(DIGEST_SCHEMA.names, (*e, d), strict=True)) for e, d in digests.items()]
-    write_parquet(pa.Table.from_pylist(rows, schema=DIGEST_SCHEMA), cache)
-    return list(digests.values())
+        rows = pq.read_table(cache, schema=DIGEST_SCHEMA).to_pydict()
+        keys = zip(rows["path"], rows["size"], rows["mtime_ns"], strict=True)
+        known = dict(zip(keys, rows["sha256"], strict=True))
+    rows, digests = [], {}
+    for file in progress([file for file in files if file.path in wanted], "sha256"):
+        row = (f"{place}/{file.path}", file.size, file.mtime_ns)
+        digest = known.get(row)
+        if digest is None:
+            try:
+                with open(folder / file.path, "rb") as stream:
+                    digest = hashlib.file_digest(stream, "sha256").hexdigest()
+            except OSError as error:
+                logger.warning("scan: %s: %s", file.path, error.strerror)
+                continue
+        rows.append((*row, digest))
+        digests[file.path] = digest
+    columns = list(zip(*rows, strict=True)) or [()] * len(DIGEST_SCHEMA)
+    write_parquet(pa.table(list(map(list, columns)), schema=DIGEST_SCHEMA), cache)
+    return digests

@@ -18,7 +18,7 @@ OFFICIAL_PARTS = {"training": "train", "test": "evaluation", "validation": "unus
 """FMA's official parts: trained on ``training`` and scored on ``test``, as its baselines are."""
 
 
-def split_tracks(tracks, kind, evaluation_fraction, seed):
+def split_tracks(tracks, kind, evaluation_fraction, seed, listed=None):
     """Divide tracks into parts.
 
     Parameters
@@ -28,11 +28,14 @@ def split_tracks(tracks, kind, evaluation_fraction, seed):
     kind : str
         ``random``: stratified by top genre (the paper's section 4). ``artist``, ``album``: no
         artist or album in both parts, genres balanced as far as that allows. ``fma``: the
-        official split; its validation part is not used, because nothing is tuned on it.
+        official split; its validation part is not used, because nothing is tuned on it. ``paper``:
+        the parts of `listed`; tracks it does not name are not used.
     evaluation_fraction : float
-        Share of the tracks to evaluate on (the paper: 0.15); the official split ignores it.
+        Share of the tracks to evaluate on (the paper: 0.15); ``fma`` and ``paper`` ignore it.
     seed : int
         The run's seed.
+    listed : dict of str to numpy.ndarray, optional
+        The authors' split, as :func:`agf.corpus.paper_split.read_paper_split` returns it.
 
     Returns
     -------
@@ -63,6 +66,8 @@ def split_tracks(tracks, kind, evaluation_fraction, seed):
                 f"Track {track} has no official split in tracks.csv: set split.kind to random, "
                 "artist or album, or fill the column set.split."
             )
+    elif kind == "paper":
+        part = _listed(tracks.track_id.to_numpy(), listed)
     else:
         raise ValueError(f"unknown kind of split {kind!r}")
     for name in ("train", "evaluation"):
@@ -81,6 +86,21 @@ def split_tracks(tracks, kind, evaluation_fraction, seed):
     sizes = ", ".join(f"{count} {name}" for name, count in zip(names, counts, strict=True))
     logger.info("split %s: %s", kind, sizes)
     return pd.DataFrame({"track_id": tracks.track_id.to_numpy(), "part": part})
+
+
+def _listed(track_id, listed):
+    part = np.full(len(track_id), "unused", dtype=object)
+    for name, ids in listed.items():
+        part[np.isin(track_id, ids)] = name
+        absent = len(ids) - np.count_nonzero(part == name)
+        if absent:
+            logger.warning("split paper: %d of its %s tracks are not in the corpus", absent, name)
+    if (part == "unused").all():
+        raise UserError(
+            "No track of the corpus is in the authors' split, which is of fma_medium: take another "
+            "split.kind."
+        )
+    return part
 
 
 def _stratified(genre, fraction, seed):

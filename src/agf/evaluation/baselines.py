@@ -8,7 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from agf.errors import UserError
 from agf.evaluation import metrics
-from agf.features.mfcc_shards import iterate_mfcc
+from agf.features.reading import iterate_mfcc
 
 MAX_ITERATIONS = 2000
 """Enough for L-BFGS to converge on standardised features of every corpus here."""

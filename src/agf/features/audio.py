@@ -1,7 +1,8 @@
 """Decoding: one audio file to mono samples, or one reason why not."""
 
 import os
-from pathlib import Path
+from contextlib import contextmanager
+from typing import NamedTuple
 
 import numpy as np
 import soundfile
@@ -19,7 +20,24 @@ drops an MPEG frame or two (26 ms each) and goes on; a download that broke off l
 DURATION_TOLERANCE = 1.0
 """Seconds that may be missing against the metadata, which rounds to whole seconds."""
 
+PADDING_SECONDS = 0.1
+"""Seconds by which a file may exceed the longest piece and still be taken whole: coders pad to full
+frames, and a clip of 30.003 s is one of 30 s."""
+
 BLOCK_FRAMES = 1 << 16
+
+PREROLL_SECONDS = 1.0
+"""Seconds decoded and thrown away before an excerpt begins. An MPEG frame keeps part of its bits in
+up to some ten frames before it, and the decoder does not go back that far by itself."""
+
+NO_LENGTH = 1 << 62
+"""Sample frames from which on libsndfile does not state a length but that it knows none."""
+
+ID3_HEADER = 10
+MPEG_LENGTH_MARKS = (b"Xing", b"Info", b"VBRI")
+MPEG_SEARCH = 2048
+"""Bytes in which the first MPEG frame's length mark lies: libsndfile gives up its search for a
+frame after 1,024, and the mark follows at most 40 bytes after the frame begins."""
 
 
 class AudioError(ValueError):
@@ -30,8 +48,37 @@ class AudioError(ValueError):
     """
 
 
-def decode(path, sample_rate, min_seconds=1.0, duration=None):
-    """Decode an audio file to mono at a fixed sample rate.
+class _Sequential(soundfile.SoundFile):
+    """A file whose reads do not seek.
+
+    soundfile seeks to where it is after every read, upon which the MPEG decoder forgets the bits
+    that earlier frames hold for later ones: at a variable bit rate two frames at every block's
+    beginning come out wrong.
+    """
+
+    def seekable(self):
+        return False
+
+
+class Excerpt(NamedTuple):
+    """An open file, read up to where its excerpt begins; all counts are sample frames."""
+
+    file: soundfile.SoundFile
+    start: int
+    stop: int
+    length: int
+    """Of the whole file."""
+    has_length: bool
+    """Whether the header states the length; else it is estimated or counted."""
+
+    @property
+    def is_whole(self):
+        """Whether nothing of the file is left out."""
+        return (self.start, self.stop) == (0, self.length)
+
+
+def decode(path, sample_rate, min_seconds=1.0, duration=None, max_duration=None, offset="middle"):
+    """Decode an audio file, or an excerpt of a long one, to mono at a fixed sample rate.
 
     The channels are averaged, (L + R) / 2 for stereo, and resampled by soxr's HQ filter only where
     the rate differs. For files that libsndfile reads this is ``librosa.load`` to the bit.
@@ -45,7 +92,13 @@ def decode(path, sample_rate, min_seconds=1.0, duration=None):
     min_seconds : float
         Shortest track that is of use, in seconds. One second is what a network sees at a time.
     duration : float, optional
-        Length of this file in seconds by other knowledge than its own header.
+        Length of the whole file in seconds by other knowledge than its own header.
+    max_duration : float, optional
+        Longest piece to decode, in seconds. None: everything from `offset` on.
+    offset : "middle" or float
+        Where an excerpt begins: seconds from the file's beginning, or such that as much is left
+        out before it as after it. A file no longer than `max_duration`, give or take a coder's
+        padding, has only one middle: all of it.
 
     Returns
     -------
@@ -55,23 +108,34 @@ def decode(path, sample_rate, min_seconds=1.0, duration=None):
     Raises
     ------
     AudioError
-        If the file is missing, not readable, cut short, damaged, silent or too short.
+        If the file is missing, not readable, cut short, damaged, silent or too short. Of a file of
+        which an excerpt is taken, only the length and the excerpt are judged.
 
     Notes
     -----
     libsndfile reads a truncated MP3 without complaint, so its length is held against the header.
     An MP3 without a Xing or Info header has no length to compare with, nor has a cut WAV or Ogg
     file, whose length is taken from what is left of it: there only `duration` and `min_seconds` see
-    the loss.
+    the loss. A header that states less than the file holds is believed: libsndfile does not read
+    beyond.
+
+    An excerpt is read from where it begins, sample for sample what the whole file holds there; of
+    some MP3 the last bit differs. Memory grows with the excerpt, not with the file. Only an MP3
+    without a Xing or Info header is decoded once more as a whole, piece by piece, to learn its
+    length.
     """
-    mono, rate, promised = _read_mono(path)
-    seconds = len(mono) / rate
-    if seconds < promised - LOST_SECONDS:
-        raise AudioError(f"truncated: {seconds:.2f} s of {promised:.2f} s by its header")
-    if duration is not None and seconds < duration - DURATION_TOLERANCE:
-        raise AudioError(f"truncated: {seconds:.2f} s of {duration:.2f} s by the metadata")
+    with open_excerpt(path, max_duration, offset, duration) as excerpt:
+        blocks = [mean_of_channels(block) for block in excerpt_blocks(excerpt)]
+        rate = excerpt.file.samplerate
+    mono = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
+    seconds, promised = len(mono) / rate, (excerpt.stop - excerpt.start) / rate
+    where = "" if excerpt.is_whole else f" from {excerpt.start / rate:.2f} s on"
+    if excerpt.has_length and seconds < promised - LOST_SECONDS:
+        raise AudioError(f"truncated: {seconds:.2f} s of {promised:.2f} s{where} by its header")
+    if excerpt.is_whole:
+        _check_duration(seconds, duration)
     if not len(mono) or seconds < min_seconds:
-        raise AudioError(f"too short: {seconds:.2f} s, {min_seconds:g} s needed")
+        raise AudioError(f"too short: {seconds:.2f} s{where}, {min_seconds:g} s needed")
     peak = max(mono.max(), -mono.min())
     if not np.isfinite(peak):
         raise AudioError("damaged: samples that are not finite")
@@ -82,33 +146,130 @@ def decode(path, sample_rate, min_seconds=1.0, duration=None):
     return mono
 
 
-def _read_mono(path):
-    """Return the mean of the channels, the file's sample rate, and seconds its header promises."""
-    if not Path(path).is_file():
+@contextmanager
+def open_excerpt(path, max_duration=None, offset="middle", duration=None):
+    """Open an audio file where its excerpt begins.
+
+    Parameters
+    ----------
+    path, max_duration, offset, duration
+        As in :func:`decode`.
+
+    Yields
+    ------
+    Excerpt
+
+    Raises
+    ------
+    AudioError
+        If the file is missing or not readable; where an excerpt is taken, also if the file is
+        shorter than `duration` or than `offset`.
+    """
+    if not os.path.exists(path):
         raise AudioError("missing: no such file")
+    # A pipe would wait for a writer for ever.
+    if not os.path.isfile(path):
+        raise AudioError("missing: a folder or device has the file's name")
     if not os.access(path, os.R_OK):
         raise AudioError("missing: no permission to read the file")
-    if not Path(path).stat().st_size:
+    if not os.path.getsize(path):
         raise AudioError("unreadable: the file is empty")
     try:
-        file = soundfile.SoundFile(path)
+        file = _Sequential(path)
     except soundfile.LibsndfileError as error:
         raise AudioError(f"unreadable: no audio known to libsndfile (code {error.code})") from error
     with file:
-        blocks = []
-        try:
-            # Block by block, because interleaved float32 of all channels at once is the largest
-            # piece of memory that a feature worker would ever hold.
-            while len(block := file.read(BLOCK_FRAMES, dtype="float32", always_2d=True)):
-                blocks.append(_mean_of_channels(block))
-        except soundfile.LibsndfileError as error:
-            seconds = sum(map(len, blocks)) / file.samplerate
-            raise AudioError(f"damaged: decoding stops near {seconds:.1f} s") from error
-        mono = np.concatenate(blocks) if blocks else np.zeros(0, np.float32)
-        return mono, file.samplerate, file.frames / file.samplerate
+        if file.frames >= NO_LENGTH:
+            raise AudioError("unreadable: the header does not state how long the file is")
+        has_length = file.format != "MP3" or _mp3_states_length(path)
+        length, rate = file.frames, file.samplerate
+        if not has_length and (max_duration is not None or offset != "middle"):
+            # libsndfile estimates from the first frames' bit rate: minutes too much where a
+            # variable bit rate begins with silence, and the middle would lie beyond the end.
+            length = sum(map(len, _blocks(file, 0, length)))
+        start, stop = _bounds(length, rate, max_duration, offset)
+        excerpt = Excerpt(file, start, stop, length, has_length)
+        if not excerpt.is_whole:
+            _check_duration(length / rate, duration)
+            if start >= length:
+                raise AudioError(
+                    f"too short: {length / rate:.2f} s, excerpt begins at {offset:g} s"
+                )
+        yield excerpt
 
 
-def _mean_of_channels(block):
+def excerpt_blocks(excerpt):
+    """Yield the samples of an excerpt piece by piece.
+
+    Parameters
+    ----------
+    excerpt : Excerpt
+        Of :func:`open_excerpt`.
+
+    Yields
+    ------
+    numpy.ndarray, shape (n_samples, n_channels), float32
+        At most ``BLOCK_FRAMES`` samples of every channel. There are fewer in all than the excerpt
+        promises where the file is cut short.
+
+    Raises
+    ------
+    AudioError
+        If the file is damaged.
+    """
+    return _blocks(excerpt.file, excerpt.start, excerpt.stop)
+
+
+def _blocks(file, start, stop):
+    # Block by block, because interleaved float32 of all channels at once is the largest piece of
+    # memory that a feature worker would ever hold.
+    position = max(0, start - round(PREROLL_SECONDS * file.samplerate))
+    try:
+        # Also at the beginning, as librosa does: some MP3 differ in the last bit without.
+        file.seek(position)
+        while position < stop and len(
+            block := file.read(min(BLOCK_FRAMES, stop - position), dtype="float32", always_2d=True)
+        ):
+            before = max(0, start - position)
+            position += len(block)
+            yield block[before:]
+    except soundfile.LibsndfileError as error:
+        seconds = position / file.samplerate
+        raise AudioError(f"damaged: decoding stops near {seconds:.1f} s") from error
+
+
+def _bounds(length, rate, max_duration, offset):
+    """Return where the excerpt begins and ends, in sample frames."""
+    longest = length if max_duration is None else round(max_duration * rate)
+    if length <= longest + PADDING_SECONDS * rate:
+        longest = length
+    if offset == "middle":
+        start = max(0, (length - longest) // 2)
+    else:
+        start = min(length, round(offset * rate))
+    return start, min(length, start + longest)
+
+
+def _check_duration(seconds, duration):
+    if duration is not None and seconds < duration - DURATION_TOLERANCE:
+        raise AudioError(f"truncated: {seconds:.2f} s of {duration:.2f} s by the metadata")
+
+
+def _mp3_states_length(path):
+    """Return whether the first frame of an MP3 is one that says how many follow."""
+    with open(path, "rb") as file:
+        while (head := file.read(ID3_HEADER))[:3] == b"ID3":
+            # The size of an ID3v2 tag is four times seven bits; a footer is not counted in it.
+            size = sum(
+                byte << shift for byte, shift in zip(head[6:10], (21, 14, 7, 0), strict=True)
+            )
+            file.seek(size + (ID3_HEADER if head[5] & 0x10 else 0), os.SEEK_CUR)
+        first = head + file.read(MPEG_SEARCH)
+    return any(mark in first for mark in MPEG_LENGTH_MARKS)
+
+
+def mean_of_channels(block):
+    """Return the mean over the channels of samples of shape (n_samples, n_channels)."""
     # Summing columns gives the bits of numpy's mean(axis=1) in a fraction of its time.
     total = block[:, 0].copy()
     for channel in range(1, block.shape[1]):

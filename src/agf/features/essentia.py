@@ -13,15 +13,25 @@ They are all that is numeric and of fixed length in what ``MusicExtractor`` retu
 Left out are strings (keys, scales, tags) and ``rhythm.beats_position``, whose length varies.
 """
 
+import ctypes
+import tempfile
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import soundfile
 
 from agf.errors import UserError
-from agf.features.audio import AudioError
+from agf.features.audio import AudioError, excerpt_blocks, mean_of_channels, open_excerpt
 
 N_DESCRIPTORS = 4374
+
+INITIAL_SEED = 1
+"""The C standard's seed of a program that sets none."""
+
+MOST_CHANNELS = 2
+"""Channels that Essentia reads."""
 
 STATISTICS = ("mean", "var", "stdev", "median", "min", "max", "dmean", "dmean2", "dvar", "dvar2")
 """Statistics over time: ``dmean`` and ``dvar`` of the first, ``dmean2`` and ``dvar2`` of the
@@ -134,13 +144,15 @@ def descriptor_names():
     )
 
 
-def essentia_descriptors(path):
-    """Compute the descriptors of one audio file.
+def essentia_descriptors(path, max_duration=None, offset="middle"):
+    """Compute the descriptors of one audio file, or of an excerpt of a long one.
 
     Parameters
     ----------
     path : str or pathlib.Path
-        An audio file of one or two channels. Essentia decodes it by itself, at 44,100 Hz.
+        An audio file that :func:`agf.features.audio.decode` accepts. Essentia works at 44,100 Hz.
+    max_duration, offset
+        The excerpt, as in :func:`agf.features.audio.decode`.
 
     Returns
     -------
@@ -150,24 +162,61 @@ def essentia_descriptors(path):
     Raises
     ------
     AudioError
-        If the file is missing, Essentia refuses it (silent, unreadable, more than two channels), or
-        a descriptor is not finite.
+        If the file is missing, unreadable, damaged or too short for its excerpt, if Essentia
+        refuses it as silent, or if a descriptor is not finite.
     UserError
         If the installed Essentia returns other descriptors than the paper's.
 
     Notes
     -----
+    A whole file of one or two channels is decoded by Essentia itself. An excerpt, a file of more
+    channels, which are averaged to one, and a file that Essentia's decoder refuses are handed over
+    as a temporary WAV of 32-bit floats at the file's own sample rate. The descriptors below
+    ``metadata.audio_properties`` then describe that WAV: its bit rate, length and number of
+    channels, and that it is lossless.
+
     Essentia fills silent frames with unseeded noise unless told to keep them, which is done here.
-    Even so a few rhythm descriptors of partly silent tracks differ in their last digits between
-    runs: compare them with a tolerance.
+    Its rhythm descriptors still draw on the C library's random numbers where a track is silent in
+    parts. The generator is therefore set to its initial state for every track, so that a track's
+    descriptors do not depend on the tracks before it. Processors may differ in the last digits.
 
     References
     ----------
     D. Bogdanov et al., "ESSENTIA: an audio analysis library for music information retrieval",
     ISMIR 2013.
     """
-    if not Path(path).is_file():
-        raise AudioError("missing: no such file")
+    with open_excerpt(path, max_duration, offset) as excerpt:
+        if excerpt.is_whole and excerpt.file.channels <= MOST_CHANNELS:
+            try:
+                return _extract(path)
+            except _DecoderRefusal:
+                pass
+        with _as_wav(excerpt) as wav:
+            try:
+                return _extract(wav)
+            except _DecoderRefusal as error:
+                raise AudioError(f"unreadable: Essentia says: {error}") from error
+
+
+class _DecoderRefusal(Exception):
+    """Essentia does not read a file; the text is what it says, without the path."""
+
+
+@contextmanager
+def _as_wav(excerpt):
+    """Yield the path of a temporary WAV file of the excerpt, of at most two channels."""
+    few = excerpt.file.channels <= MOST_CHANNELS
+    with tempfile.TemporaryDirectory(prefix="agf-") as folder:
+        path = Path(folder) / "excerpt.wav"
+        channels, rate = excerpt.file.channels if few else 1, excerpt.file.samplerate
+        with soundfile.SoundFile(path, "w", rate, channels, "FLOAT") as wav:
+            for block in excerpt_blocks(excerpt):
+                wav.write(block if few else mean_of_channels(block))
+        yield path
+
+
+def _extract(path):
+    """Return the descriptors of a file that Essentia can decode."""
     # Imported here because it takes a second and 100 MB that only this function needs. Its logs
     # are stopped between the two imports: the second one already writes some.
     import essentia
@@ -186,12 +235,14 @@ def essentia_descriptors(path):
         lowlevelSilentFrames="keep",
         tonalSilentFrames="keep",
     )
+    ctypes.CDLL(None).srand(INITIAL_SEED)
     try:
         pool, _ = extractor(str(path))
     except RuntimeError as error:
         text = str(error).replace(str(path), "the file").replace("\n", " ")
-        kind = "silent" if "completely silent" in text else "unreadable"
-        raise AudioError(f"{kind}: Essentia says: {text}") from error
+        if "completely silent" in text:
+            raise AudioError(f"silent: Essentia says: {text}") from error
+        raise _DecoderRefusal(text) from error
     present = set(pool.descriptorNames())
     values = {}
     for entry, shape in _entries().items():

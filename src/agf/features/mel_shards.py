@@ -1,18 +1,18 @@
-"""The shards of mel spectrograms: making and reading them."""
+"""The shards of mel spectrograms."""
 
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from agf.features.audio import decode
 from agf.features.mel import mel_spectrogram_db, quantise
-from agf.features.shards import BINARY_OPTIONS, iterate_frames, read_candidates, update_shard
+from agf.features.shards import BINARY_OPTIONS, read_candidates, update_shard
 
 MEL_SCHEMA = pa.schema(
     {
         "track_id": pa.int64(),
         "key": pa.string(),
+        "digest": pa.string(),
         "n_frames": pa.int32(),
         "max_db": pa.float32(),
         "mel": pa.large_binary(),
@@ -26,14 +26,17 @@ def extract_mel_shard(manifest, data_dir, out, rejected, settings, code):
     Parameters
     ----------
     manifest : str or pathlib.Path
-        Parquet with ``track_id``, ``path`` (relative to `data_dir`) and ``sha256``.
+        Parquet with ``track_id``, ``path`` (relative to `data_dir`), ``sha256`` and ``duration``,
+        seconds that the file must have at least; null where that is not known.
     data_dir : str or pathlib.Path
         Folder of the audio.
     out, rejected : str or pathlib.Path
         The shard's spectrograms, and the tracks that could not be decoded with the reason.
     settings : dict
         ``sample_rate``, ``n_fft``, ``hop_length``, ``n_mels``, ``top_db`` as in
-        :func:`agf.features.mel.mel_spectrogram_db`, and ``min_seconds``, the shortest usable track.
+        :func:`agf.features.mel.mel_spectrogram_db`, ``min_seconds``, the shortest usable track, and
+        ``max_duration`` and ``offset``, the excerpt of a longer one, as in
+        :func:`agf.features.audio.decode`.
     code : str
         Hash of the code that makes the rows.
 
@@ -50,37 +53,18 @@ def extract_mel_shard(manifest, data_dir, out, rejected, settings, code):
 
     def compute(candidate):
         path = Path(data_dir) / candidate["path"]
-        samples = decode(path, settings["sample_rate"], settings["min_seconds"])
+        samples = decode(
+            path,
+            settings["sample_rate"],
+            settings["min_seconds"],
+            candidate["duration"],
+            settings["max_duration"],
+            settings["offset"],
+        )
         db = mel_spectrogram_db(samples, settings)
         q, max_db = quantise(db, settings["top_db"])
         return {"n_frames": len(q), "max_db": max_db, "mel": q.tobytes()}
 
-    candidates = read_candidates(manifest, settings, code)
+    # A corrected duration can turn a whole track into a truncated one, or back.
+    candidates = read_candidates(manifest, settings, code, ("sha256", "duration"))
     return update_shard(candidates, out, rejected, compute, MEL_SCHEMA, "mel", **BINARY_OPTIONS)
-
-
-def iterate_mels(paths):
-    """Yield the spectrograms of several shards in the order of the files.
-
-    Parameters
-    ----------
-    paths : iterable of str or pathlib.Path
-        Files of :func:`extract_mel_shard`.
-
-    Yields
-    ------
-    track_id : int
-    key : str
-        Hash of the audio, the settings and the code that made the row.
-    max_db : float
-        What :func:`agf.features.mel.dequantise` needs.
-    spectrogram : numpy.ndarray, shape (n_frames, n_mels), uint8
-        A view that lives as long as its row group: one row group is in memory at a time.
-
-    Raises
-    ------
-    UserError
-        If a file cannot be read.
-    """
-    for path in paths:
-        yield from iterate_frames(path, ["track_id", "key", "max_db"], "mel", np.uint8)

@@ -1,8 +1,11 @@
-"""One Parquet file per feature and shard, brought up to date track by track.
+"""Making one Parquet file per feature and shard, brought up to date track by track.
 
 A track belongs to the same shard for ever, and its row carries a key of all that made it: the
 audio, the settings and the code. A rerun computes the rows whose key is new, keeps the others
 without opening their audio, and drops the rows of tracks that are gone.
+
+A row also carries a digest of what came out. The key says whether a row has to be made again, the
+digest whether what is made of it has: rows whose key changes often come out as they were.
 """
 
 import hashlib
@@ -18,6 +21,7 @@ import pyarrow.parquet as pq
 
 from agf.errors import UserError
 from agf.features.audio import AudioError
+from agf.features.reading import open_shard, read_columns
 from agf.files import replacing, write_parquet
 from agf.progress import progress
 
@@ -26,7 +30,7 @@ logger = logging.getLogger(__name__)
 ROW_GROUP = 64
 """Rows written at once: what a worker holds in memory, about 11 MB of 30 s spectrograms."""
 
-MANIFEST_COLUMNS = ("track_id", "path", "sha256")
+MANIFEST_COLUMNS = ("track_id", "path", "sha256", "duration")
 
 REJECTED_SCHEMA = pa.schema(
     {"track_id": pa.int64(), "key": pa.string(), "path": pa.string(), "reason": pa.string()}
@@ -49,8 +53,9 @@ def row_key(source, settings, code):
 
     Parameters
     ----------
-    source : str
-        Hash of the input: the audio's sha256, or the key of the row before.
+    source : str or list
+        What the row is made from, fit for JSON: the audio's sha256, with what else is known of it,
+        or the digest of the row before.
     settings : dict
         Settings of the stage, fit for JSON; their order does not matter.
     code : str
@@ -63,6 +68,25 @@ def row_key(source, settings, code):
     """
     text = json.dumps([source, settings, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def content_digest(columns):
+    """Return the digest of a row: a hash of its values, to the last bit.
+
+    Parameters
+    ----------
+    columns : dict of str to bytes, int or float
+        The row, without what identifies it; its order matters.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for value in columns.values():
+        digest.update(value if isinstance(value, bytes) else np.float64(value).tobytes())
+    return digest.hexdigest()
 
 
 def update_shard(
@@ -80,10 +104,10 @@ def update_shard(
     rejected : str, pathlib.Path or None
         The list of tracks that `compute` refused; None where it refuses none.
     compute : callable
-        Takes a candidate, returns its columns other than ``track_id`` and ``key`` as a dict, or
-        raises :class:`~agf.features.audio.AudioError`. Called in order of ``track_id``.
+        Takes a candidate, returns its columns other than ``track_id``, ``key`` and ``digest`` as a
+        dict, or raises :class:`~agf.features.audio.AudioError`. Called in order of ``track_id``.
     schema : pyarrow.Schema
-        Columns of `out`, with ``track_id`` and ``key``.
+        Columns of `out`, with ``track_id``, ``key`` and ``digest``.
     feature : str
         Names the work in the log.
     row_group : int
@@ -101,7 +125,7 @@ def update_shard(
     UserError
         If a file of an earlier run is no readable Parquet file.
     """
-    shard = f"{Path(out).name.removesuffix('.parquet')} {feature}"
+    shard = Path(out).name.removesuffix(".parquet")
     done = _earlier_rows(out, ["track_id", "key"])
     refused_before = _earlier_rows(rejected, REJECTED_SCHEMA.names) if rejected else {}
     # A file that was out of reach is tried again: its content was never judged.
@@ -129,7 +153,7 @@ def update_shard(
     ):
         rows = heapq.merge(
             _kept_rows(out, keep),
-            _computed_rows(todo, compute, schema, refused, shard),
+            _computed_rows(todo, compute, schema, refused, f"{feature} {shard}"),
             key=lambda row: row["track_id"][0].as_py(),
         )
         while n_rows := _write_row_group(writer, itertools.islice(rows, row_group)):
@@ -144,29 +168,34 @@ def update_shard(
         )
     assert len(candidates) == len(keep) + n_computed + len(refused)
     logger.info(
-        "shard %s: %d computed, %d kept, %d rejected", shard, n_computed, len(keep), len(refused)
+        "shard %s %s: %d computed, %d kept, %d rejected",
+        shard.partition("-of-")[0],
+        feature,
+        n_computed,
+        len(keep),
+        len(refused),
     )
     return {"computed": n_computed, "kept": len(keep), "rejected": len(refused)}
 
 
-def read_columns(path, columns):
-    """Return the named columns of a Parquet file.
-
-    Raises
-    ------
-    UserError
-        If the file is missing, is no Parquet file or lacks a column.
-    """
-    with _open(path) as file:
-        if missing := set(columns) - set(file.schema_arrow.names):
-            raise UserError(
-                f"{path} has no column {sorted(missing)[0]}; delete it and run the workflow again"
-            )
-        return file.read(columns=columns)
-
-
-def read_candidates(manifest, settings, code):
+def read_candidates(manifest, settings, code, source=("sha256",)):
     """Return the rows of a shard's manifest with their keys, sorted by track.
+
+    Parameters
+    ----------
+    manifest : str or pathlib.Path
+        Parquet with ``track_id``, ``path``, ``sha256`` and ``duration``.
+    settings : dict
+        Settings of the stage.
+    code : str
+        Hash of the stage's code.
+    source : sequence of str
+        Columns of the manifest that a row of the stage depends on.
+
+    Returns
+    -------
+    list of dict
+        ``track_id``, ``key``, ``path`` and ``duration`` (in seconds; None where it is not known).
 
     Raises
     ------
@@ -182,61 +211,12 @@ def read_candidates(manifest, settings, code):
     return [
         {
             "track_id": row["track_id"],
-            "key": row_key(row["sha256"], settings, code),
+            "key": row_key([row[column] for column in source], settings, code),
             "path": row["path"],
+            "duration": row["duration"],
         }
         for row in rows
     ]
-
-
-def iterate_frames(path, columns, column, dtype):
-    """Yield the rows of a shard of spectra, one row group in memory at a time.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The shard.
-    columns : sequence of str
-        Columns whose values are yielded.
-    column : str
-        The binary column.
-    dtype : numpy.dtype
-        Of its values.
-
-    Yields
-    ------
-    tuple
-        The values of `columns`, then the time-major array, shape (n_frames, n): a view that lives
-        as long as its row group.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be read, or a row's bytes are no whole number of frames.
-    """
-    with _open(path) as file:
-        for group in range(file.num_row_groups):
-            table = file.read_row_group(group, ["track_id", "n_frames", *columns, column])
-            for i, n_frames in enumerate(table["n_frames"].to_pylist()):
-                values = np.frombuffer(table[column][i].as_buffer(), dtype)
-                if n_frames < 1 or len(values) % n_frames:
-                    raise UserError(
-                        f"{path}: the {column} of track {table['track_id'][i]} does not divide "
-                        f"into {n_frames} frames; delete the file and run the workflow again."
-                    )
-                yield (
-                    *(table[name][i].as_py() for name in columns),
-                    values.reshape(n_frames, -1),
-                )
-
-
-def _open(path):
-    try:
-        return pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
-        raise UserError(
-            f"{path} is missing or no Parquet file; delete it and run the workflow again"
-        ) from error
 
 
 def _earlier_rows(path, columns):
@@ -249,7 +229,7 @@ def _kept_rows(path, keep):
     """Yield one-row tables of the rows named in `keep`, as they lie in the file."""
     if not keep:
         return
-    with _open(path) as file:
+    with open_shard(path) as file:
         for group in range(file.num_row_groups):
             table = file.read_row_group(group)
             ids, keys = table["track_id"].to_pylist(), table["key"].to_pylist()
@@ -270,8 +250,9 @@ def _computed_rows(todo, compute, schema, refused, what):
         except Exception as error:
             error.add_note(f"while computing {what} of {candidate['path']}")
             raise
-        row = {"track_id": candidate["track_id"], "key": candidate["key"], **columns}
-        yield _one_row(row, schema)
+        identity = {"track_id": candidate["track_id"], "key": candidate["key"]}
+        digest = content_digest(columns)
+        yield _one_row({**identity, "digest": digest, **columns}, schema)
 
 
 def _one_row(row, schema):

@@ -9,7 +9,7 @@ import torch
 
 from agf.corpus.tracks import read_part
 from agf.errors import UserError
-from agf.features.mel_shards import iterate_mels
+from agf.features.reading import iterate_mels
 from agf.files import write_parquet
 from agf.keyed_random import generator
 
@@ -27,15 +27,15 @@ class Mels(NamedTuple):
         int64, shape (tracks,): a track's number of frames.
     max_db : torch.Tensor
         float32, shape (tracks,): a track's maximum in dB.
-    keys : list of str
-        A track's key: a hash of its audio, the settings and the code that made it.
+    digests : list of str
+        Hashes of the tracks' spectrograms.
     """
 
     frames: torch.Tensor
     offsets: np.ndarray
     lengths: np.ndarray
     max_db: torch.Tensor
-    keys: list
+    digests: list
 
     def to(self, device):
         """Return the same with its tensors on `device`."""
@@ -94,9 +94,9 @@ def load_mels(mel_paths, track_ids, min_frames):
             )
     offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
     max_db = np.empty(len(position), np.float32)
-    keys = [""] * len(position)
+    digests = [""] * len(position)
     frames = None
-    for track_id, key, maximum, spectrogram in iterate_mels(mel_paths):
+    for track_id, digest, maximum, spectrogram in iterate_mels(mel_paths):
         if track_id not in position:
             continue
         i = position[track_id]
@@ -109,8 +109,8 @@ def load_mels(mel_paths, track_ids, min_frames):
             )
         frames[offsets[i] : offsets[i] + lengths[i]] = spectrogram
         max_db[i] = maximum
-        keys[i] = key
-    return Mels(torch.from_numpy(frames), offsets, lengths, torch.from_numpy(max_db), keys)
+        digests[i] = digest
+    return Mels(torch.from_numpy(frames), offsets, lengths, torch.from_numpy(max_db), digests)
 
 
 def fit_scaler(mel_paths, split_path, out, settings):

@@ -465,7 +465,7 @@ def _to_device(data, device):
 def _digest(network, data, settings, seed, code):
     """Hash everything that decides the weights, so that no other training is resumed from."""
     digest = hashlib.sha256()
-    facts = [network.name, dict(settings), seed, code, data.genres, data.mels.keys]
+    facts = [network.name, dict(settings), seed, code, data.genres, data.mels.digests]
     digest.update(json.dumps(facts, sort_keys=True).encode())
     for tensor in (*data.scaler, *(data.targets[task] for task in network.tasks)):
         digest.update(tensor.numpy().tobytes())

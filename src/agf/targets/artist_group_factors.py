@@ -15,9 +15,8 @@ from safetensors.numpy import save
 
 from agf.corpus.tracks import read_part
 from agf.errors import UserError
-from agf.features.essentia_shards import read_essentia
 from agf.features.mfcc import delta_mfcc
-from agf.features.mfcc_shards import read_mfcc
+from agf.features.reading import read_essentia, read_mfcc
 from agf.files import replacing, write_json, write_parquet, write_text
 from agf.progress import progress
 from agf.targets.bag_of_words import artists_with_words, count_per_track, count_words

@@ -1,0 +1,120 @@
+"""Finding the audio files of a folder, without opening one.
+
+This module is imported whenever the workflow is read, so it needs the standard library alone.
+"""
+
+import heapq
+import os
+from collections import Counter
+from typing import NamedTuple
+
+from agf.errors import UserError
+
+AUDIO_SUFFIXES = (".mp3", ".ogg", ".opus", ".flac", ".wav", ".m4a")
+"""Suffixes, in lower case, of the files taken for audio."""
+
+
+class AudioFile(NamedTuple):
+    """One audio file as the file system knows it."""
+
+    path: str
+    size: int
+    mtime_ns: int
+
+
+def find_audio(folder):
+    """List every audio file below a folder.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        The folder to search, with all folders in it. Symbolic links to files and folders are
+        followed; a folder that several ways lead to is searched once, by its own path where that
+        is below `folder`, else by the first link to it in order of paths.
+
+    Returns
+    -------
+    files : list of AudioFile
+        Regular files whose suffix, in whatever case, is in :data:`AUDIO_SUFFIXES`, sorted by path.
+        ``path`` is relative to `folder` with ``/`` between its parts and has surrogates where a
+        name is not valid UTF-8 (PEP 383); ``size`` is in bytes, ``mtime_ns`` in nanoseconds.
+    others : collections.Counter
+        How many entries were left out, by suffix in lower case (``""`` for none), or as
+        ``"hidden"`` (files and folders whose name begins with a dot; what is in such a folder is
+        not counted), ``"broken link"`` and ``"not a file"`` (a named pipe, for example).
+
+    Raises
+    ------
+    UserError
+        Where a folder anywhere in the tree, or a file's entry in it, cannot be read.
+    """
+    root = os.fspath(folder)
+    files, others, visited = [], Counter(), set()
+    # Links wait until all real folders are done: a new link then never changes the path of a file
+    # that was found before. The heap makes their order that of their paths, not the disk's.
+    folders, linked = [("", root)], []
+    while folders or linked:
+        prefix, place = folders.pop() if folders else heapq.heappop(linked)
+        try:
+            status = os.stat(place)
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    _sort_in(entry, prefix, files, others, folders, linked)
+        except OSError as error:
+            raise UserError(
+                f"{printable(error.filename or place)} cannot be read: {error.strerror}; check the "
+                "path and the permissions."
+            ) from error
+    files.sort()
+    return files, others
+
+
+def printable(path):
+    """Return `path` as text that every file takes: bytes that are no UTF-8 become ``\\xe9``.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        A path as the file system gave it, with surrogates for such bytes.
+    """
+    raw = os.fspath(path).encode("utf-8", "surrogateescape")
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def suffix_of(path):
+    """Return the suffix of a file's name in lower case, with its dot; empty where it has none."""
+    return os.path.splitext(path)[1].lower()
+
+
+def _sort_in(entry, prefix, files, others, folders, linked):
+    """Put one entry of a folder where it belongs; only audio files and links cost a stat."""
+    name = entry.name
+    if name.startswith("."):
+        others["hidden"] += 1
+        return
+    if entry.is_symlink() and not _leads_somewhere(entry):
+        others["broken link"] += 1
+    elif entry.is_dir():
+        below = (f"{prefix}{name}/", entry.path)
+        if entry.is_symlink():
+            heapq.heappush(linked, below)
+        else:
+            folders.append(below)
+    elif not entry.is_file():
+        others["not a file"] += 1
+    elif (suffix := suffix_of(name)) not in AUDIO_SUFFIXES:
+        others[suffix] += 1
+    else:
+        status = entry.stat()
+        files.append(AudioFile(prefix + name, status.st_size, status.st_mtime_ns))
+
+
+def _leads_somewhere(link):
+    try:
+        link.stat()
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,9 @@
+from agf.corpus.audit import audit_corpus
+from agf.job import job
+
+source, out = snakemake.input, snakemake.output
+with job(snakemake.log[0]):
+    splits = {snakemake.params.run["split"]: source.split}
+    audit_corpus(
+        source.scan, source.tracks, source.rejected, source.genres, splits, out.parquet, out.page
+    )
