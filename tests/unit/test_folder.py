@@ -541,7 +541,8 @@ def test_the_users_tags_go_before_those_of_the_file(put, read):
 def test_a_row_without_a_file_is_a_rejected_track(put, read):
     put("a.mp3", artist="Can", genre="Rock")
     tracks, _ = read("path,artist,genre\nb/gone.mp3,Can,Rock\n../a.mp3,,\na.mp3,,\n")
-    assert reasons(tracks) == {"a.mp3": None, "b/gone.mp3": "missing", "../a.mp3": "missing"}
+    gone = "missing: no such file"
+    assert reasons(tracks) == {"a.mp3": None, "b/gone.mp3": gone, "../a.mp3": gone}
     assert tracks["b/gone.mp3"]["artist_id"] == tracks["a.mp3"]["artist_id"]
     assert tracks["b/gone.mp3"]["title"] == "gone"
     assert np.isnan(tracks["b/gone.mp3"]["duration"])

@@ -62,6 +62,19 @@ def test_rules_are_documented_and_complete(path):
             assert re.search(rf"^ +{directive}", rule, re.M), f"{name} has no {directive}"
 
 
+@pytest.mark.parametrize("stage", ["targets", "networks", "transfer", "tables"])
+def test_rules_below_the_digests_ask_for_them(stage):
+    # Else Snakemake does not look at them again when the digests come out as they were.
+    text = (ROOT / "workflow" / "rules" / f"{stage}.smk").read_text()
+    rules = re.split(r"^ *(?:rule|checkpoint) ", text, flags=re.M)[1:]
+    rules = [rule for rule in rules if not rule.startswith("digest_contents")]
+    names = [rule.partition(":")[0] for rule in rules]
+    assert set(names) > {stage}
+    for name, rule in zip(names, rules, strict=True):
+        if name not in TARGETS | {"split_tracks"}:
+            assert re.search(r'^ +contents=after\("digests", ', rule, re.M), name
+
+
 def test_installed_versions_are_the_locked_ones():
     for name, wanted in read_lock().items():
         assert version(name).partition("+")[0] == wanted, name

@@ -10,7 +10,8 @@ import pytest
 from test_fma import ROW, write_tracks
 
 from agf.corpus.fma import audio_path
-from agf.corpus.scan import audio_fingerprint, scan_corpus, shard_name, shard_names
+from agf.corpus.manifest import shard_name, shard_names
+from agf.corpus.scan import audio_fingerprint, scan_corpus
 from agf.errors import UserError
 
 

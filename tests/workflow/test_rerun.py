@@ -122,6 +122,7 @@ def test_another_genre_reruns_what_depends_on_it(tiny, tmp_path):
         "scan_corpus",
         "select_tracks",
         "split_tracks",
+        "digest_contents",
         "fit_artist_group_factors",
         "audit_corpus",
     }

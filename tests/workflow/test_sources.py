@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import soxr
 from conftest import TINY, copy_project, planned, snakemake, write_config
 
 from agf.corpus.fma import audio_path, read_tracks
@@ -125,9 +126,11 @@ def write_music(tiny, folder):
             shutil.copy2(clip, path)
         else:
             samples, rate = soundfile.read(clip)
-            kind = {".opus": {"format": "OGG", "subtype": "OPUS"}}.get(path.suffix, {})
-            rate = 48000 if kind else rate
-            soundfile.write(path, samples, rate, **kind)
+            if path.suffix == ".opus":
+                samples, rate = soxr.resample(samples, rate, 48000), 48000
+                soundfile.write(path, samples, rate, format="OGG", subtype="OPUS")
+            else:
+                soundfile.write(path, samples, rate)
         tag(path, artist=track.artist, album=track.album, genre=track.genre_top, title=track.title)
     return tracks
 

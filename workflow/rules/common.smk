@@ -11,10 +11,12 @@ from snakemake.exceptions import WorkflowError
 from agf.code_hash import code_hash
 from agf.config import check_config, is_downloaded, read_schema
 from agf.corpus.demo import check_demo
+from agf.corpus.digests import DIGESTS, FEATURES
 from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
 from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
-from agf.corpus.scan import audio_fingerprint, shard_names
-from agf.corpus.selection import FEATURE_DIGESTS, METADATA_DIGESTS, describe_selection
+from agf.corpus.manifest import shard_names
+from agf.corpus.scan import audio_fingerprint
+from agf.corpus.selection import describe_selection
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
@@ -39,6 +41,8 @@ AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
 UNPACKED = f"{AUDIO}.unpacked.json" if DOWNLOADED else []
 PAPER_SPLIT = "data/paper/fma_labels.split"
 RESULTS = f"results/{config['corpus']}"
+TRACKS = f"{RESULTS}/corpus/tracks.parquet"
+SPLITS = f"{RESULTS}/splits/{{split}}.parquet"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 SHARDS = shard_names(config["shards"])
@@ -76,29 +80,25 @@ def scan_settings(wildcards):
 
 
 def contents(*names):
-    """Return the files that say what the tracks' features and metadata are, for the jobs that depend on them.
+    """Return the digests of what a job reads, which it depends on in place of the big files.
 
-    The shards themselves are marked as ancient wherever they are read: made anew with the same content, they rerun
-    nothing.
+    Those are marked as ancient wherever they are read: made anew with the same content, they rerun nothing.
     """
     return [f"{RESULTS}/corpus/digests/{name}.json" for name in names]
 
 
 def after(checkpoint, paths):
-    """Return an input function for one path, or a list of paths, that asks for a checkpoint: scan, selection or split.
+    """Return an input function for one path, or a list of paths, that asks for a checkpoint: scan or digests.
 
     Once that one has run, Snakemake looks again at the jobs that ask for it, and drops those whose inputs did not
-    change. Any other job below it would run for a reason that no longer holds. So every job asks for the last of the
-    three above it.
+    change. Any other job below it would run for a reason that no longer holds. So every job asks for the scan, and
+    every one below the digests for them as well, with a digest among its inputs.
     """
 
     def asked(wildcards):
-        if checkpoint == "scan":
-            checkpoints.scan_corpus.get()
-        elif checkpoint == "selection":
-            checkpoints.select_tracks.get()
-        else:
-            checkpoints.split_tracks.get(split=wildcards.get("split", SPLIT))
+        checkpoints.scan_corpus.get()
+        if checkpoint == "digests":
+            checkpoints.digest_contents.get()
         wanted = paths(wildcards) if callable(paths) else paths
         return expand(wanted, **wildcards)[0] if isinstance(wanted, str) else expand(wanted, **wildcards)
 
@@ -106,13 +106,12 @@ def after(checkpoint, paths):
 
 
 def agf_contents(wildcards):
-    feature = AGF_FEATURE.get(wildcards.task)
-    return contents("artist", feature) if feature else contents("artist", "genres")
+    return contents("split", "artist", AGF_FEATURE.get(wildcards.task, "genres"))
 
 
 def network_contents(wildcards):
     tasks = network_by_name(wildcards.network).tasks
-    return contents("mel", *["genre_top"] * ("g" in tasks), *["artist"] * (tasks != ("g",)))
+    return contents("split", "mel", *["genre_top"] * ("g" in tasks), *["artist"] * (tasks != ("g",)))
 
 
 def agf_features(wildcards):

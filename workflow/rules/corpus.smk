@@ -68,7 +68,7 @@ checkpoint scan_corpus:
 
 rule audit_corpus:
     input:
-        scan=after("split", f"{RESULTS}/corpus/scan.parquet"),
+        scan=after("scan", f"{RESULTS}/corpus/scan.parquet"),
         genres=f"{RESULTS}/corpus/genres.parquet",
         tracks=f"{RESULTS}/corpus/tracks.parquet",
         rejected=f"{RESULTS}/corpus/rejected.parquet",

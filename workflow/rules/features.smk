@@ -1,18 +1,14 @@
 """Features: from audio to mel spectrograms, MFCC and Essentia descriptors, shard by shard.
 
 Reads   corpus/shards/{shard}.parquet and the audio
-Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet,
-        corpus/digests/{content}.json
+Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet
 Steps   1. extract_mel decodes a shard's clips and computes their mel spectrograms
         2. extract_mfcc computes MFCC from the mel spectrograms
         3. extract_essentia computes 4,374 descriptors of every decoded clip
-        4. select_tracks keeps the tracks that have all features, lists the others with their reason, and writes
-           digests of what later stages depend on
-Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip. Where features come
-out as they were, their digests do too, and nothing after them runs again.
+        4. select_tracks keeps the tracks that have all features and lists the others with their reason
+Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip.
 """
 
-CONTENTS = (*METADATA_DIGESTS, *FEATURE_DIGESTS)
 EXCERPT = {"max_duration": config["max_duration"], "offset": config["offset"]}
 
 
@@ -90,10 +86,9 @@ rule extract_essentia:
         "../scripts/extract_essentia.py"
 
 
-checkpoint select_tracks:
+rule select_tracks:
     input:
         scan=after("scan", f"{RESULTS}/corpus/scan.parquet"),
-        genres=f"{RESULTS}/corpus/genres.parquet",
         mel=expand(rules.extract_mel.output.mel, shard=SHARDS),
         mfcc=expand(rules.extract_mfcc.output.mfcc, shard=SHARDS),
         essentia=expand(rules.extract_essentia.output.essentia, shard=SHARDS),
@@ -102,7 +97,6 @@ checkpoint select_tracks:
             shard=SHARDS,
         ),
     output:
-        **dict(zip(CONTENTS, contents(*CONTENTS))),
         tracks=f"{RESULTS}/corpus/tracks.parquet",
         rejected=f"{RESULTS}/corpus/rejected.parquet",
     log:

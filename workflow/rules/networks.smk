@@ -12,8 +12,8 @@ NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
 
 rule fit_scaler:
     input:
-        contents=after("split", contents("mel")),
-        split=rules.split_tracks.output.split,
+        contents=after("digests", contents("split", "mel")),
+        split=ancient(SPLITS),
         mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
     output:
         scaler=f"{RESULTS}/networks/{{split}}/scaler.parquet",
@@ -37,10 +37,10 @@ rule fit_scaler:
 
 rule train_network:
     input:
-        contents=after("split", network_contents),
-        split=rules.split_tracks.output.split,
+        contents=after("digests", network_contents),
+        split=ancient(SPLITS),
         mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
-        tracks=ancient(rules.select_tracks.output.tracks),
+        tracks=ancient(TRACKS),
         scaler=rules.fit_scaler.output.scaler,
         targets=network_targets,
     output:

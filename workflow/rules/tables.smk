@@ -12,7 +12,8 @@ TABLES = f"{RESULTS}/tables"
 
 rule collect_metrics:
     input:
-        metrics=after("split", METRICS),
+        contents=after("digests", contents("genre_top")),
+        metrics=METRICS,
     output:
         metrics=f"{TABLES}/metrics.csv",
     log:
@@ -35,10 +36,10 @@ rule collect_metrics:
 
 rule score_baselines:
     input:
-        contents=after("split", contents("genre_top", "mfcc")),
+        contents=after("digests", contents("split", "genre_top", "mfcc")),
         mfcc=ancient(expand(rules.extract_mfcc.output.mfcc, shard=SHARDS)),
-        tracks=ancient(rules.select_tracks.output.tracks),
-        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+        tracks=ancient(TRACKS),
+        split=ancient(f"{RESULTS}/splits/{SPLIT}.parquet"),
     output:
         baselines=f"{TABLES}/baselines.csv",
     log:
@@ -61,11 +62,11 @@ rule score_baselines:
 
 rule draw_tables:
     input:
-        contents=after("split", contents("genre_top")),
+        contents=after("digests", contents("genre_top")),
         metrics=rules.collect_metrics.output.metrics,
         baselines=rules.score_baselines.output.baselines,
         targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
-        tracks=ancient(rules.select_tracks.output.tracks),
+        tracks=ancient(TRACKS),
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),

@@ -1,27 +1,22 @@
 """Targets: what the networks learn, from training tracks only.
 
 Reads   corpus/tracks.parquet, features/{mfcc,essentia}/{shard}.parquet
-Writes  splits/{split}.parquet, targets/{split}/{task}.* and, for the demo corpus, targets/{split}/agreement.csv
+Writes  splits/{split}.parquet, corpus/digests/{content}.json, targets/{split}/{task}.* and, for the demo corpus,
+        targets/{split}/agreement.csv
 Steps   1. split_tracks divides the tracks into a training and an evaluation part
-        2. fit_artist_group_factors makes dictionary, artist bag-of-words and topics of one task (m, d, e; s has words
+        2. digest_contents says in a few small files what features, metadata and split are: every job to come depends
+           on those it reads of, so that features which come out as they were run nothing again
+        3. fit_artist_group_factors makes dictionary, artist bag-of-words and topics of one task (m, d, e; s has words
            of its own: genres)
-        3. score_agreement compares the artists' topics with the demo corpus's planted groups
+        4. score_agreement compares the artists' topics with the demo corpus's planted groups
 """
 
-SPLIT_READS = {
-    "random": ["genre_top"],
-    "artist": ["genre_top", "artist"],
-    "album": ["genre_top", "album"],
-    "fma": ["genre_top", "official_split"],
-    "paper": ["genre_top"],
-}
 AGF_FEATURE = {"m": "mfcc", "d": "mfcc", "e": "essentia"}
 
 
-checkpoint split_tracks:
+rule split_tracks:
     input:
-        contents=after("selection", contents(*SPLIT_READS[SPLIT])),
-        tracks=ancient(rules.select_tracks.output.tracks),
+        tracks=after("scan", TRACKS),
         listed=PAPER_SPLIT if SPLIT == "paper" else [],
     output:
         split=f"{RESULTS}/splits/{{split}}.parquet",
@@ -43,11 +38,37 @@ checkpoint split_tracks:
         "../scripts/split_tracks.py"
 
 
+checkpoint digest_contents:
+    input:
+        **{name: expand(f"{RESULTS}/features/{name}/{{shard}}.parquet", shard=SHARDS) for name in FEATURES},
+        tracks=after("scan", TRACKS),
+        genres=f"{RESULTS}/corpus/genres.parquet",
+        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+    output:
+        **{name: f"{RESULTS}/corpus/digests/{name}.json" for name in DIGESTS},
+    log:
+        f"{LOGS}/digest_contents.log",
+    benchmark:
+        f"{BENCHMARKS}/digest_contents.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=30,
+    params:
+        run=settings("digest_contents.py"),
+    message:
+        "Summing up what the jobs to come depend on"
+    script:
+        "../scripts/digest_contents.py"
+
+
 rule fit_artist_group_factors:
     input:
-        contents=after("split", agf_contents),
-        split=rules.split_tracks.output.split,
-        tracks=ancient(rules.select_tracks.output.tracks),
+        contents=after("digests", agf_contents),
+        split=ancient(SPLITS),
+        tracks=ancient(TRACKS),
         genres=ancient(f"{RESULTS}/corpus/genres.parquet"),
         features=ancient(agf_features),
     output:
@@ -81,7 +102,8 @@ if GENERATED:
 
     rule score_agreement:
         input:
-            planted=after("split", rules.generate_demo.output.planted),
+            contents=after("digests", contents("artist")),
+            planted=rules.generate_demo.output.planted,
             topics=expand(f"{RESULTS}/targets/{{{{split}}}}/{{task}}.parquet", task=AGF_TASKS),
         output:
             agreement=AGREEMENT,

@@ -14,10 +14,10 @@ CASE_FOLDER = f"{RESULTS}/cases/{{split}}/seed{{seed}}/{{case}}"
 
 rule embed_windows:
     input:
-        contents=after("split", contents("mel")),
+        contents=after("digests", contents("mel")),
         weights=rules.train_network.output.weights,
         mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
-        tracks=ancient(rules.select_tracks.output.tracks),
+        tracks=ancient(TRACKS),
     output:
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors",
     log:
@@ -40,10 +40,10 @@ rule embed_windows:
 
 rule train_transfer:
     input:
-        contents=after("split", contents("genre_top")),
+        contents=after("digests", contents("split", "genre_top")),
         embeddings=case_embeddings,
-        tracks=ancient(rules.select_tracks.output.tracks),
-        split=rules.split_tracks.output.split,
+        tracks=ancient(TRACKS),
+        split=ancient(SPLITS),
     output:
         predictions=f"{CASE_FOLDER}/predictions.parquet",
     log:
@@ -68,10 +68,10 @@ rule train_transfer:
 
 rule score_own_softmax:
     input:
-        contents=after("split", contents("genre_top")),
+        contents=after("digests", contents("split", "genre_top")),
         embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{case}}.safetensors",
-        tracks=ancient(rules.select_tracks.output.tracks),
-        split=rules.split_tracks.output.split,
+        tracks=ancient(TRACKS),
+        split=ancient(SPLITS),
     output:
         predictions=f"{CASE_FOLDER}-softmax/predictions.parquet",
     log:
@@ -100,9 +100,10 @@ METRICS = [path.replace("predictions.parquet", "metrics.json") for path in PREDI
 
 rule score_cases:
     input:
-        after("split", PREDICTIONS),
+        contents=after("digests", contents("genre_top")),
+        predictions=PREDICTIONS,
     output:
-        METRICS,
+        metrics=METRICS,
     log:
         f"{LOGS}/score_cases.log",
     benchmark:

@@ -13,7 +13,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.scan import reason_kind
+from agf.corpus.manifest import reason_kind
 from agf.errors import UserError
 from agf.files import write_parquet, write_text
 

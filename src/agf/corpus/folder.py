@@ -174,7 +174,10 @@ def read_folder(tree, files, tags_file, cache):
         for file, record in zip(files, _read_files(Path(tree), files, Path(cache)), strict=True)
     ]
     missing = sorted(overrides.keys() - {row["key"] for row in rows})
-    rows += [_track(key, _record(), overrides[key]) | {"reason": "missing"} for key in missing]
+    rows += [
+        _track(key, _record(), overrides[key]) | {"reason": "missing: no such file"}
+        for key in missing
+    ]
     tracks, genres = _tables(rows)
     if len(tracks) != len(files) + len(missing):
         raise RuntimeError(f"{len(files)} files, {len(missing)} missing, {len(tracks)} tracks")

@@ -13,39 +13,18 @@ import pyarrow.parquet as pq
 from agf.corpus.audio_files import find_audio
 from agf.corpus.fma import CLIP_SECONDS, audio_path, read_genres, read_tracks
 from agf.corpus.folder import read_folder
+from agf.corpus.manifest import (
+    MANIFEST_SCHEMA,
+    SCAN_SCHEMA,
+    reason_kind,
+    shard_name,
+    shard_names,
+)
 from agf.errors import UserError
 from agf.files import write_parquet
 from agf.progress import progress
 
 logger = logging.getLogger(__name__)
-
-SCAN_SCHEMA = pa.schema(
-    [
-        ("track_id", pa.int64()),
-        ("path", pa.string()),
-        ("artist_id", pa.int64()),
-        ("artist", pa.string()),
-        ("album_id", pa.int64()),
-        ("album", pa.string()),
-        ("title", pa.string()),
-        ("genre_top", pa.string()),
-        ("genres", pa.list_(pa.int64())),
-        ("duration", pa.float64()),
-        ("subset", pa.string()),
-        ("official_split", pa.string()),
-        ("sha256", pa.string()),
-        ("reason", pa.string()),
-    ]
-)
-
-MANIFEST_SCHEMA = pa.schema(
-    [
-        ("track_id", pa.int64()),
-        ("path", pa.string()),
-        ("sha256", pa.string()),
-        ("duration", pa.float64()),
-    ]
-)
 
 DIGEST_SCHEMA = pa.schema(
     [
@@ -58,26 +37,6 @@ DIGEST_SCHEMA = pa.schema(
 
 SHOWN = 3
 """Files or tracks named in a line of the log; the rest is counted."""
-
-
-def shard_names(n_shards):
-    """Return the names of all shards: ``000-of-004`` ... ``003-of-004``."""
-    return [f"{shard:03d}-of-{n_shards:03d}" for shard in range(n_shards)]
-
-
-def shard_name(track_id, n_shards):
-    """Return the shard of a track: fixed by a hash of its id, so that no other track moves it."""
-    digest = hashlib.sha256(str(track_id).encode()).hexdigest()
-    return f"{int(digest, 16) % n_shards:03d}-of-{n_shards:03d}"
-
-
-def reason_kind(reason):
-    """Return the kind of a reason: what stands before its details.
-
-    ``truncated: 3.1 s of 30 s`` is ``truncated``, ``duplicate of 17`` is ``duplicate``.
-    """
-    kind = reason.partition(":")[0]
-    return "duplicate" if kind.startswith("duplicate of ") else kind
 
 
 def audio_fingerprint(folder):

@@ -1,12 +1,5 @@
-"""Which tracks have every feature, why the others have not, and what the stages to come depend on.
+"""Which tracks have every feature, and why the others have not."""
 
-The digests written here say what is in the corpus, one small file for each thing a later stage may
-read: each feature, and each column of the metadata. A job that depends on a digest, and not on the
-shards, runs again only where the content is another, however often the shards are made anew.
-"""
-
-import hashlib
-import json
 import logging
 from collections import Counter
 from pathlib import Path
@@ -14,9 +7,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.scan import SCAN_SCHEMA, reason_kind, shard_name
+from agf.corpus.manifest import SCAN_SCHEMA, reason_kind, shard_name
 from agf.errors import UserError
-from agf.files import write_json, write_parquet
+from agf.files import write_parquet
 
 logger = logging.getLogger(__name__)
 
@@ -24,34 +17,22 @@ REJECTED_SCHEMA = pa.schema(
     [("track_id", pa.int64()), ("path", pa.string()), ("reason", pa.string())]
 )
 
-METADATA_DIGESTS = {
-    "artist": "artist_id",
-    "album": "album_id",
-    "genre_top": "genre_top",
-    "genres": "genres",
-    "official_split": "official_split",
-}
-"""Digests of metadata and the column of ``tracks.parquet`` each is over."""
 
-FEATURE_DIGESTS = ("mel", "mfcc", "essentia")
-
-
-def select_tracks(scan, genres, feature_paths, rejected_paths, n_shards, out):
+def select_tracks(scan, feature_paths, rejected_paths, n_shards, out_tracks, out_rejected):
     """Divide the scanned tracks into those with every feature and those rejected.
 
     Parameters
     ----------
-    scan, genres : str or pathlib.Path
-        ``corpus/scan.parquet`` and ``corpus/genres.parquet``.
+    scan : str or pathlib.Path
+        ``corpus/scan.parquet``.
     feature_paths : dict of str to list of path
-        For each feature, its shard files; only ``track_id`` and ``digest`` are read.
+        For each feature, its shard files; only their ``track_id`` is read.
     rejected_paths : list of path
         The ``*.rejected.parquet`` files of the feature stages.
     n_shards : int
         Number of shards.
-    out : dict of str to path
-        ``tracks`` and ``rejected``, ``corpus/tracks.parquet`` and ``corpus/rejected.parquet``; and
-        for every digest, by its name, ``corpus/digests/{name}.json``.
+    out_tracks, out_rejected : str or pathlib.Path
+        ``corpus/tracks.parquet`` and ``corpus/rejected.parquet``.
 
     Raises
     ------
@@ -67,9 +48,11 @@ def select_tracks(scan, genres, feature_paths, rejected_paths, n_shards, out):
         for row in pq.read_table(path, columns=["track_id", "reason"]).to_pylist():
             reasons[row["track_id"]] = row["reason"]
     complete = {track for track, reason in reasons.items() if reason is None}
-    digests = {name: _read_digests(paths) for name, paths in feature_paths.items()}
-    for feature, have in digests.items():
-        lost = sorted(complete - have.keys())
+    for feature, paths in feature_paths.items():
+        have = set()
+        for path in paths:
+            have.update(pq.read_table(path, columns=["track_id"])["track_id"].to_pylist())
+        lost = sorted(complete - have)
         if lost:
             raise RuntimeError(f"track {lost[0]} has no {feature} and no reason why ({Path(scan)})")
     if not complete:
@@ -87,16 +70,9 @@ def select_tracks(scan, genres, feature_paths, rejected_paths, n_shards, out):
     )
     if kept.num_rows + rejected.num_rows != table.num_rows:
         raise RuntimeError(f"{table.num_rows} tracks in, {kept.num_rows} + {rejected.num_rows} out")
-    write_parquet(kept, out["tracks"])
-    write_parquet(rejected, out["rejected"])
-    track_ids = kept["track_id"].to_pylist()
-    for name, column in METADATA_DIGESTS.items():
-        rows = list(zip(track_ids, kept[column].to_pylist(), strict=True))
-        known = pq.read_table(genres).to_pylist() if name == "genres" else []
-        _write_digest(rows, known, out[name])
-    for name, of_track in digests.items():
-        _write_digest([(track, of_track[track]) for track in track_ids], [], out[name])
-    logger.info("%s", describe_selection(out["tracks"], out["rejected"]))
+    write_parquet(kept, out_tracks)
+    write_parquet(rejected, out_rejected)
+    logger.info("%s", describe_selection(out_tracks, out_rejected))
 
 
 def describe_selection(tracks, rejected):
@@ -114,17 +90,3 @@ def describe_selection(tracks, rejected):
     if kinds:
         line += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})"
     return line
-
-
-def _read_digests(paths):
-    digests = {}
-    for path in paths:
-        rows = pq.read_table(path, columns=["track_id", "digest"]).to_pydict()
-        digests.update(zip(rows["track_id"], rows["digest"], strict=True))
-    return digests
-
-
-def _write_digest(rows, known, path):
-    text = json.dumps([rows, known], ensure_ascii=False, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    write_json({"tracks": len(rows), "sha256": digest}, path)

@@ -1,0 +1,71 @@
+"""What the tracks of a corpus are, summed up in small files.
+
+One digest for each thing that a job after the features may read: a feature, a column of the
+metadata, the split. A job that depends on digests, and not on the big files behind them, runs again
+only where their content is another, however often it is made anew.
+"""
+
+import hashlib
+import json
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from agf.files import write_json
+
+COLUMNS = {"artist": "artist_id", "genre_top": "genre_top", "genres": "genres"}
+"""Digests of metadata and the column of ``tracks.parquet`` each is over."""
+
+FEATURES = ("mel", "mfcc", "essentia")
+
+DIGESTS = (*COLUMNS, *FEATURES, "split")
+
+
+def write_digests(tracks, genres, split, feature_paths, out):
+    """Write the digests of the tracks kept.
+
+    Parameters
+    ----------
+    tracks, genres : str or pathlib.Path
+        ``corpus/tracks.parquet`` and ``corpus/genres.parquet``.
+    split : str or pathlib.Path
+        ``splits/{split}.parquet``.
+    feature_paths : dict of str to list of path
+        For each of :data:`FEATURES`, its shard files; only ``track_id`` and ``digest`` are read.
+    out : dict of str to path
+        ``corpus/digests/{name}.json`` for each of :data:`DIGESTS`: the number of ``tracks``, and
+        the ``sha256`` of their ids with what the digest is over.
+
+    Raises
+    ------
+    RuntimeError
+        Where a track has no row in the split or in a feature.
+    """
+    rows = pq.read_table(tracks, columns=["track_id", *COLUMNS.values()]).to_pydict()
+    ids = rows["track_id"]
+    for name, column in COLUMNS.items():
+        # The labels of task s are counted by the table of genres, titles included.
+        table = pq.read_table(genres).to_pylist() if name == "genres" else []
+        _write([*zip(ids, rows[column], strict=True), *table], len(ids), out[name])
+    for name in FEATURES:
+        digests = _by_track(feature_paths[name], "digest")
+        _write([(track, _find(digests, track, name)) for track in ids], len(ids), out[name])
+    parts = _by_track([split], "part")
+    _write([(track, _find(parts, track, "part")) for track in ids], len(ids), out["split"])
+
+
+def _by_track(paths, column):
+    frames = [pd.read_parquet(path, columns=["track_id", column]) for path in paths]
+    table = pd.concat(frames)
+    return dict(zip(table.track_id.tolist(), table[column].tolist(), strict=True))
+
+
+def _find(values, track, what):
+    if track not in values:
+        raise RuntimeError(f"track {track} has no {what}")
+    return values[track]
+
+
+def _write(content, n_tracks, path):
+    text = json.dumps(content, ensure_ascii=False, separators=(",", ":"))
+    write_json({"tracks": n_tracks, "sha256": hashlib.sha256(text.encode()).hexdigest()}, path)
