@@ -45,9 +45,8 @@ rule all:
 
 
 onsuccess:
-    selected = [f"{RESULTS}/corpus/tracks.parquet", f"{RESULTS}/corpus/rejected.parquet"]
-    if all(map(os.path.exists, selected)):
-        print(describe_selection(*selected), file=sys.stderr)
+    if os.path.exists(f"{RESULTS}/corpus/scan.parquet"):
+        print(describe_corpus(f"{RESULTS}/corpus"), file=sys.stderr)
 
 
 onerror:

@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from agf.corpus.manifest import SCAN_SCHEMA, shard_name
-from agf.corpus.selection import describe_selection, select_tracks
+from agf.corpus.selection import describe_corpus, describe_selection, select_tracks
 from agf.errors import UserError
 from agf.files import write_parquet
 
@@ -44,6 +44,11 @@ def test_counts_in_equal_counts_out(tmp_path):
     ]
     assert describe_selection(*results) == (
         "Tracks: 6 in, 3 kept, 3 rejected (1 unreadable, 1 missing, 1 duplicate)"
+    )
+    assert describe_corpus(tmp_path) == describe_selection(*results)
+    pq.write_table(pq.read_table(results[0]).slice(1), results[0])  # not of this scan any more
+    assert describe_corpus(tmp_path) == (
+        "Scan: 6 in, 4 candidates, 2 rejected (1 missing, 1 duplicate)"
     )
 
 

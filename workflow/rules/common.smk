@@ -16,7 +16,7 @@ from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
 from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
 from agf.corpus.manifest import shard_names
 from agf.corpus.scan import audio_fingerprint
-from agf.corpus.selection import describe_selection
+from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 

@@ -83,10 +83,30 @@ def describe_selection(tracks, rejected):
     tracks, rejected : str or pathlib.Path
         ``corpus/tracks.parquet`` and ``corpus/rejected.parquet``.
     """
-    n_kept = pq.read_metadata(tracks).num_rows
     reasons = pq.read_table(rejected, columns=["reason"])["reason"].to_pylist()
+    return _counts("Tracks", pq.read_metadata(tracks).num_rows, "kept", reasons)
+
+
+def describe_corpus(folder):
+    """Return the line that ends a run: the selection, or where it is not of this scan, the scan.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        ``corpus/`` of the results.
+    """
+    scan, *selected = (Path(folder) / f"{name}.parquet" for name in ("scan", "tracks", "rejected"))
+    if all(path.is_file() for path in selected):
+        ids = [pq.read_table(path, columns=["track_id"])["track_id"] for path in (scan, *selected)]
+        if set(ids[0].to_pylist()) == {*ids[1].to_pylist(), *ids[2].to_pylist()}:
+            return describe_selection(*selected)
+    column = pq.read_table(scan, columns=["reason"])["reason"]
+    return _counts("Scan", column.null_count, "candidates", column.drop_null().to_pylist())
+
+
+def _counts(what, n_kept, kept, reasons):
     kinds = Counter(map(reason_kind, reasons))
-    line = f"Tracks: {n_kept + len(reasons)} in, {n_kept} kept, {len(reasons)} rejected"
+    line = f"{what}: {n_kept + len(reasons)} in, {n_kept} {kept}, {len(reasons)} rejected"
     if kinds:
         line += f" ({', '.join(f'{count} {kind}' for kind, count in kinds.most_common())})"
     return line
