@@ -413,9 +413,8 @@ def report(results):
         f"- Memory: snakemake's own peak (VmHWM), and the largest sum over it and its jobs, looked "
         f"at {POLLS_PER_SECOND} times a second; shared pages count once for each process",
         f"- Dry runs and runs with nothing to do: median of {REPEATS} (smallest to largest)",
-        "- Jobs: finished by a run, planned by a dry run; target rules are left out. A dry run "
-        "plans as far as the next checkpoint that has not run yet, that of everything too: its "
-        "features are there, its targets, networks and tables are not",
+        "- Jobs: finished by a run, planned by a dry run; target rules are left out. The dry run "
+        "of everything plans what is left once the features are there",
         "",
     ]
     for size in sizes:

@@ -1,7 +1,9 @@
-"""The command line: ``agf networks``, ``agf tables``, ``agf summary`` and ``agf status``."""
+"""The command line: ``agf networks``, ``tables``, ``summary``, ``status`` and ``rejected``."""
 
 import argparse
+import csv
 import json
+import os
 import sys
 from pathlib import Path
 
@@ -31,9 +33,13 @@ def main(arguments=None):
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
+        sys.stdout.flush()
     except UserError as error:
         print(f"agf: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:
+        # Whoever reads has seen enough; Python's own flush at the end must not complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
@@ -64,6 +70,10 @@ def _parser():
         help="published tables, shown beside the paper's own corpus and split",
     )
     tables.set_defaults(run=_tables)
+
+    rejected = commands.add_parser("rejected", help="list the rejected tracks and why, as CSV")
+    rejected.add_argument("results", type=Path, metavar="results/CORPUS")
+    rejected.set_defaults(run=_rejected)
 
     summary = commands.add_parser("summary", help="print the best rows of a run's Table 4")
     summary.add_argument("results", type=Path, metavar="results/CORPUS")
@@ -99,6 +109,14 @@ def _tables(options):
     published = read_published(options.published) if options.published.is_dir() else None
     for path in write_tables(options.metrics, options.out, published=published):
         print(path)
+
+
+def _rejected(options):
+    from agf.corpus.selection import list_rejected
+
+    out = csv.writer(sys.stdout)
+    out.writerow(("track_id", "path", "reason"))
+    out.writerows(list_rejected(options.results))
 
 
 def _summary(options):

@@ -136,6 +136,10 @@ def _check_data(config):
     for key, path in wanted:
         if not path.exists():
             raise UserError(f"config key {key}: {path} does not exist.")
+        if path.is_dir() == (path.suffix == ".csv"):
+            raise UserError(
+                f"config key {key}: {path} is not a {'file' if path.is_dir() else 'folder'}."
+            )
 
 
 def _sentence(error):

@@ -1,12 +1,13 @@
 """How far a run is: what each stage has written so far, while it runs or afterwards."""
 
+import contextlib
 import re
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-from agf.corpus.selection import describe_selection
+from agf.corpus.manifest import current_shards
+from agf.corpus.selection import describe_scan, describe_selection
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks
 
@@ -71,21 +72,16 @@ def summarise_status(results):
 def _corpus(results):
     corpus = results / "corpus"
     scan = selection = "not yet"
-    try:
-        reasons = pq.read_table(corpus / "scan.parquet", columns=["reason"])["reason"]
-        scan = f"{len(reasons):,} tracks, {reasons.null_count:,} candidates"
-    except (OSError, pa.ArrowInvalid):
-        pass
-    try:
+    with contextlib.suppress(OSError, pa.ArrowInvalid):
+        scan = describe_scan(corpus / "scan.parquet").removeprefix("Scan: ")
+    with contextlib.suppress(OSError, pa.ArrowInvalid):
         line = describe_selection(corpus / "tracks.parquet", corpus / "rejected.parquet")
         selection = line.removeprefix("Tracks: ")
-    except (OSError, pa.ArrowInvalid):
-        pass
     return f"Scan       {scan}\nSelection  {selection}"
 
 
 def _features(results):
-    shards = _shards(results / "corpus" / "shards")
+    shards = current_shards(results / "corpus" / "shards")
     if not shards:
         return ""
     rows, open_shards = [], []
@@ -101,7 +97,8 @@ def _features(results):
                 open_shards.append([feature, shard, last])
         totals = [sum(column) for column in zip(*counts, strict=True)] or [0, 0, 0]
         rows.append([feature, f"{len(counts):,} of {len(shards):,}", *(f"{n:,}" for n in totals)])
-    text = _columns([["feature", "shards done", "computed", "kept", "rejected"], *rows])
+    text = "Features, as each shard's last job counted them\n"
+    text += _columns([["feature", "shards done", "computed", "kept rows", "rejected"], *rows])
     if open_shards:
         listed = [[feature, shard, _cut(last)] for feature, shard, last in open_shards[:LISTED]]
         text += "\n\nFailed or still running, with the last line of the log\n"
@@ -109,23 +106,6 @@ def _features(results):
         if len(open_shards) > LISTED:
             text += f"\nand {len(open_shards) - LISTED:,} more"
     return text
-
-
-def _shards(folder):
-    """Return the names of the latest scan's shards.
-
-    Another number of shards leaves the files of an earlier scan behind.
-    """
-    files = []
-    for path in folder.glob("*-of-*.parquet"):
-        try:
-            files.append((path.stat().st_mtime_ns, path.stem))
-        except FileNotFoundError:
-            continue
-    if not files:
-        return []
-    total = max(files)[1].partition("-of-")[2]
-    return sorted(name for _, name in files if name.endswith(f"-of-{total}"))
 
 
 def _last_line(path):

@@ -1,10 +1,13 @@
 """The command line."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
 from agf.cli import main
+from agf.files import write_parquet
 
 
 def test_networks_are_the_papers_35(capsys):
@@ -52,3 +55,26 @@ def test_a_mistake_is_one_sentence(arguments, words, capsys, tmp_path, monkeypat
     assert message.startswith("agf: ") and words in message
     assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_rejected_tracks_come_as_csv(tmp_path, capsys):
+    assert main(["rejected", str(tmp_path)]) == 1
+    assert "run the target corpus first" in capsys.readouterr().err
+    path = tmp_path / "corpus" / "scan.parquet"
+    names = ["a, b.mp3", "c.mp3"]
+    write_parquet({"track_id": [1, 2], "path": names, "reason": ["no artist", None]}, path)
+    assert main(["rejected", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "track_id,path,reason",
+        '1,"a, b.mp3",no artist',
+    ]
+
+
+def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
+    path = tmp_path / "corpus" / "scan.parquet"
+    rows = {"track_id": list(range(50_000)), "path": ["a.mp3"] * 50_000}
+    write_parquet(rows | {"reason": ["no artist"] * 50_000}, path)
+    command = f"{sys.executable} -c 'import agf.cli; agf.cli.main()' rejected {tmp_path} | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.strip() == "track_id,path,reason"
+    assert done.stderr == ""

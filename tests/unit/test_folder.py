@@ -151,7 +151,7 @@ def test_the_frames_have_the_types_of_the_scan(put, read, tree, tmp_path):
         "title": "b",
         "genres": [],
         "duration": SECONDS,
-        "reason": "no artist",
+        "reason": "no artist: and no genre",
     }
     assert tracks.track_id.is_monotonic_increasing and genres.genre_id.is_monotonic_increasing
     assert tracks.track_id.dtype == "int64" and tracks.artist_id.dtype == "Int64"

@@ -21,6 +21,9 @@ def data_dir(tmp_path):
     metadata = tmp_path / "data" / "fma_metadata"
     metadata.mkdir(parents=True)
     rows = [ROW | {"track_id": track} for track in range(12)]
+    rows[0] |= {"artist_id": 2, "artist": "Another", "genre_top": "Rock"}
+    rows[1] |= {"genre_top": "Rock"}
+    rows[2] |= {"artist_id": 2, "artist": "Another"}
     rows[4] |= {"artist_id": None}
     rows[5] |= {"genre_top": None}
     write_tracks(metadata / "tracks.csv", rows)
@@ -34,9 +37,17 @@ def data_dir(tmp_path):
     return tmp_path / "data"
 
 
-def scan(data_dir, out, n_shards=3, duplicates="reject"):
-    caches = (out / "digests.parquet", out / "tags.parquet")
-    scan_corpus("fma", data_dir, "audio", "large", None, duplicates, n_shards, out, *caches)
+SETTINGS = {
+    "source": "fma",
+    "subset": "large",
+    "duplicates": "reject",
+    "min_genre_tracks": 1,
+    "shards": 3,
+}
+
+
+def scan(data_dir, out, **settings):
+    scan_corpus(SETTINGS | settings, data_dir, "audio", None, out, out / "cache")
     return pq.read_table(out / "scan.parquet").to_pandas()
 
 
@@ -154,6 +165,38 @@ def test_the_scan_opens_new_files_only(data_dir, tmp_path, monkeypatch):
     shutil.copytree(data_dir, tmp_path / "copy", copy_function=shutil.copy2)
     scan(tmp_path / "copy", out)
     assert len(opened) == 1 + 9
+
+
+def test_tracks_of_a_rare_genre_are_rejected(data_dir, tmp_path):
+    tracks = scan(data_dir, tmp_path / "out", min_genre_tracks=2).set_index("track_id")
+    assert list(tracks.index[tracks.reason.isna()]) == [0, 1, 2, 6, 7, 8, 9, 10, 11]
+    with pytest.raises(UserError, match=r"7 tracks of .* have one top genre, 'Hip-Hop'"):
+        scan(data_dir, tmp_path / "out", min_genre_tracks=3)
+    (data_dir / "audio" / audio_path(1)).unlink()  # missing tracks do not count
+    with pytest.raises(UserError, match=r"7 tracks of .* have one top genre"):
+        scan(data_dir, tmp_path / "out", min_genre_tracks=2)
+
+
+def test_one_artist_is_refused_before_any_work(data_dir, tmp_path):
+    path = data_dir / "fma_metadata" / "tracks.csv"
+    path.write_text(path.read_text().replace("Another", ROW["artist"]))
+    with pytest.raises(UserError, match=r"9 tracks of .* have one artist"):
+        scan(data_dir, tmp_path / "out")
+
+
+def test_another_collection_under_the_same_name_is_refused(data_dir, tmp_path):
+    out = tmp_path / "out"
+    scan(data_dir, out)
+    other = tmp_path / "other"
+    shutil.copytree(data_dir, other)
+    for path in sorted((other / "audio").rglob("*.mp3"))[:8]:
+        path.write_bytes(b"somebody else's " + path.read_bytes())
+    with pytest.raises(UserError, match="has 3 of its 9 files: give corpus another name"):
+        scan(other, out)
+    # The features are still those of the first folder, whose tracks may come and go.
+    for path in sorted((data_dir / "audio").rglob("*.mp3"))[3:]:
+        path.unlink()
+    assert scan(data_dir, out).reason.isna().sum() == 3
 
 
 def test_an_empty_audio_folder_is_one_clear_sentence(data_dir, tmp_path):

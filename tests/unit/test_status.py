@@ -36,7 +36,9 @@ def results(tmp_path):
     """A scan of 1,500 tracks, of which 300 are no candidates; its three shards."""
     results = tmp_path / "results" / "mine"
     (results / "corpus").mkdir(parents=True)
-    scan = pd.DataFrame({"track_id": range(1500), "reason": ["missing"] * 300 + [None] * 1200})
+    scan = pd.DataFrame(
+        {"track_id": range(1500), "reason": ["missing: no such file"] * 300 + [None] * 1200}
+    )
     scan.to_parquet(results / "corpus" / "scan.parquet")
     touch(*(results / "corpus" / "shards" / f"{shard}.parquet" for shard in SHARDS))
     return results
@@ -44,7 +46,10 @@ def results(tmp_path):
 
 def test_scan_and_selection(results):
     lines = summarise_status(results).splitlines()
-    assert lines[:2] == ["Scan       1,500 tracks, 1,200 candidates", "Selection  not yet"]
+    assert lines[:2] == [
+        "Scan       1500 in, 1200 candidates, 300 rejected (300 missing)",
+        "Selection  not yet",
+    ]
     pd.DataFrame({"track_id": [7, 8]}).to_parquet(results / "corpus" / "tracks.parquet")
     reasons = ["missing: no such file", "truncated: 3.1 s", "missing: not readable"]
     pd.DataFrame({"reason": reasons}).to_parquet(results / "corpus" / "rejected.parquet")
@@ -63,7 +68,7 @@ def test_shards_are_added_up(results):
     assert words(text, "mfcc") == ["mfcc", "1", "of", "3", "7", "0", "0"]
     assert words(text, "essentia") == ["essentia", "0", "of", "3", "0", "0", "0"]
     assert "running" not in text
-    table = text.splitlines()[3:7]
+    table = text.splitlines()[4:8]
     assert len({len(line) for line in table}) == 1
 
 

@@ -19,6 +19,7 @@ import soxr
 from conftest import TINY, copy_project, planned, snakemake, write_config
 
 from agf.corpus.fma import audio_path, read_tracks
+from agf.corpus.selection import list_rejected
 from agf.status import summarise_status
 
 pytestmark = pytest.mark.workflow
@@ -161,7 +162,9 @@ def test_a_folder_of_tagged_files_is_a_corpus(tiny, tmp_path):
     assert len(kept) == len(files) + 1
     assert "corrected.wav" in set(kept.path)
     assert set(kept.artist) == set(tracks.artist)
-    assert rejected["untagged.wav"] == "no artist"
+    assert rejected["untagged.wav"] == "no artist: and no genre"
+    rows = list_rejected(results)
+    assert {path: reason for _, path, reason in rows} == rejected.to_dict()
     assert rejected["elsewhere.mp3"].startswith("missing")
     assert rejected["page.mp3"].startswith("unreadable")
     assert rejected["empty.flac"] == "unreadable: the file is empty"

@@ -75,7 +75,7 @@ def scan_settings(wildcards):
     # What this workflow generated or downloaded changes only with files that are inputs of the scan. A folder of the
     # user's is looked at here.
     fingerprint = None if GENERATED or DOWNLOADED else audio_fingerprint(AUDIO)
-    keys = ("source", "subset", "duplicates", "shards")
+    keys = ("source", "subset", "duplicates", "min_genre_tracks", "shards")
     return settings("scan_corpus.py", audio=fingerprint, **{key: config[key] for key in keys})
 
 

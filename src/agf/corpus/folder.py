@@ -431,7 +431,7 @@ def _reason(record, given, artist, genres):
     if record["tag_problem"] and not (artist and genres):
         return f"unreadable: {record['tag_problem']}"
     if not artist:
-        return "no artist"
+        return "no artist" if genres else "no artist: and no genre"
     return None if genres else "no genre"
 
 

@@ -51,3 +51,25 @@ def reason_kind(reason):
     """
     kind = reason.partition(":")[0]
     return "duplicate" if kind.startswith("duplicate of ") else kind
+
+
+def current_shards(folder):
+    """Return the names of the latest scan's shards.
+
+    Another number of shards leaves the files of an earlier scan behind.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+        ``corpus/shards``.
+    """
+    files = []
+    for path in folder.glob("*-of-*.parquet"):
+        try:
+            files.append((path.stat().st_mtime_ns, path.stem))
+        except FileNotFoundError:
+            continue
+    if not files:
+        return []
+    total = max(files)[1].partition("-of-")[2]
+    return sorted(name for _, name in files if name.endswith(f"-of-{total}"))

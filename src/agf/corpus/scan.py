@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.audio_files import find_audio
+from agf.corpus.audio_files import AUDIO_SUFFIXES, find_audio
 from agf.corpus.fma import CLIP_SECONDS, audio_path, read_genres, read_tracks
 from agf.corpus.folder import read_folder
 from agf.corpus.manifest import (
@@ -56,76 +56,76 @@ def audio_fingerprint(folder):
     return digest.hexdigest()
 
 
-def scan_corpus(
-    source, data_dir, audio_dir, subset, tags_file, duplicates, n_shards, out, cache, tag_cache
-):
+def scan_corpus(settings, data_dir, audio_dir, tags_file, out, cache):
     """List every track with its audio file, or why it has to be left out.
 
     Parameters
     ----------
-    source : str
-        ``fma`` or ``demo``: the tracks are those of ``tracks.csv`` in FMA's layout. ``folder``:
-        they are the files, and their tags say the rest (:mod:`agf.corpus.folder`).
+    settings : dict
+        ``source``: with ``fma`` or ``demo`` the tracks are those of ``tracks.csv`` in FMA's layout;
+        with ``folder`` they are the files, and their tags say the rest
+        (:mod:`agf.corpus.folder`). ``subset``: FMA's subset to take. ``duplicates``: ``reject`` all
+        but the first of byte-identical files, or ``keep`` them. ``min_genre_tracks``: tracks of a
+        top genre that has fewer are rejected. ``shards``: their number.
     data_dir : str or pathlib.Path
         Folder with ``fma_metadata/`` and the audio folder, or with the tree of files.
     audio_dir : str
         Name of the audio folder below `data_dir`: ``000/000002.mp3`` and so on in FMA's layout.
-    subset : str
-        FMA's subset to take.
     tags_file : str, pathlib.Path or None
         CSV that replaces tags of a ``folder``.
-    duplicates : str
-        ``reject`` all but the first of byte-identical files, or ``keep`` them.
-    n_shards : int
-        Number of shards.
     out : str or pathlib.Path
         Folder for ``scan.parquet``, ``genres.parquet`` and ``shards/{shard}.parquet``.
-    cache, tag_cache : str or pathlib.Path
-        Parquet files that remember the sha256, and the tags, of files whose size and time have not
+    cache : str or pathlib.Path
+        Folder that remembers the sha256, and the tags, of files whose size and time have not
         changed.
 
     Raises
     ------
     UserError
-        Where the metadata cannot be read, or not one track can be used.
+        Where the metadata cannot be read, the tracks that can be used are of one artist or one
+        genre alone, or most of the files scanned before are gone and the folder is another one.
     """
-    data_dir, out = Path(data_dir), Path(out)
+    data_dir, out, cache = Path(data_dir), Path(out), Path(cache)
     folder = data_dir / audio_dir
     files, others = find_audio(folder)
-    if source == "folder":
-        tracks, genres = read_folder(folder, files, tags_file, tag_cache)
+    if settings["source"] == "folder":
+        tracks, genres = read_folder(folder, files, tags_file, cache / "audio_tags.parquet")
+        # Their duration is their own header's word, which is no second opinion.
+        expected = np.nan
     else:
-        tracks, genres = _read_fma(data_dir / "fma_metadata", folder, files, subset)
-    left_out = ", ".join(f"{count} {suffix}" for suffix, count in others.most_common())
+        metadata = data_dir / "fma_metadata"
+        tracks, genres = _read_fma(metadata, folder, files, settings["subset"])
+        # A clip is no longer than the dataset made it, whatever its track was.
+        expected = tracks.duration.clip(upper=CLIP_SECONDS)
+    left_out = ", ".join(f"{count} {suffix or 'none'}" for suffix, count in others.most_common())
     if left_out:
-        logger.info("scan: files that are no audio by their name: %s", left_out)
-    digests = _sha256(folder, files, set(tracks.path[tracks.reason.isna()]), Path(cache))
+        logger.info("scan: files that are no audio by their ending: %s", left_out)
+    wanted = set(tracks.path[tracks.reason.isna()])
+    digests = _sha256(folder, files, wanted, cache / "audio_digests.parquet", out.parent)
     tracks["sha256"] = [digests.get(path) for path in tracks.path]
     tracks.loc[tracks.reason.isna() & tracks.sha256.isna(), "reason"] = "missing: not readable"
-    # A clip is no longer than the dataset made it, whatever its track was. The duration of a
-    # folder's files is their own header's word, which is no second opinion.
-    expected = np.nan if source == "folder" else tracks.duration.clip(upper=CLIP_SECONDS)
     tracks["path"] = [os.path.normpath(f"{audio_dir}/{path}") for path in tracks.path]
-    n_bytes_twice = _mark_duplicates(tracks, duplicates)
+    n_twice = _mark_duplicates(tracks, settings["duplicates"])
+    _mark_rare_genres(tracks, settings["min_genre_tracks"])
 
     candidates = tracks[tracks.reason.isna()]
-    if candidates.empty:
-        raise UserError(_nothing_usable(tracks, source, data_dir, folder))
+    _check_candidates(candidates, tracks, settings["source"], folder)
     manifest = candidates[["track_id", "path", "sha256"]].assign(duration=expected)
+    n_shards = settings["shards"]
     shard_of = np.array([shard_name(track, n_shards) for track in manifest.track_id])
     for shard in shard_names(n_shards):
         _write(manifest[shard_of == shard], MANIFEST_SCHEMA, out / "shards" / f"{shard}.parquet")
     _write(tracks, SCAN_SCHEMA, out / "scan.parquet")
     _write(genres, None, out / "genres.parquet")
-    n_rejected = int(tracks.reason.notna().sum())
-    assert len(tracks) == len(candidates) + n_rejected
+    rejected = tracks[tracks.reason.notna()]
+    assert len(tracks) == len(candidates) + len(rejected)
     logger.info(
-        "scan: %d tracks, %d candidates, %d rejected", len(tracks), len(candidates), n_rejected
+        "scan: %d tracks, %d candidates, %d rejected", len(tracks), len(candidates), len(rejected)
     )
-    for kind, count in tracks.reason.dropna().map(reason_kind).value_counts().items():
+    for kind, count in rejected.reason.map(reason_kind).value_counts().items():
         logger.info("scan: %d rejected: %s", count, kind)
-    if n_bytes_twice and duplicates == "keep":
-        logger.info("scan: %d tracks have the same bytes as another one", n_bytes_twice)
+    if n_twice and settings["duplicates"] == "keep":
+        logger.info("scan: %d tracks have the same bytes as another one", n_twice)
 
 
 def _read_fma(metadata, folder, files, subset):
@@ -151,9 +151,10 @@ def _read_fma(metadata, folder, files, subset):
 
 
 def _reason(track, has_audio):
+    no_genre = track.genre_top is None
     if pd.isna(track.artist_id) or track.artist is None:
-        return "no artist"
-    if track.genre_top is None:
+        return "no artist: and no genre" if no_genre else "no artist"
+    if no_genre:
         return "no genre"
     return None if has_audio else "missing: no such file"
 
@@ -168,17 +169,38 @@ def _mark_duplicates(tracks, duplicates):
     return len(later)
 
 
-def _nothing_usable(tracks, source, data_dir, folder):
+def _mark_rare_genres(tracks, least):
+    """Give a reason to the tracks of top genres that have fewer usable ones than `least`."""
+    usable = tracks[tracks.reason.isna()]
+    count = usable.groupby("genre_top").track_id.transform("size")
+    tracks.loc[count.index[count < least], "reason"] = [
+        f"rare genre: {n} of {genre!r}, {least} needed"
+        for n, genre in zip(count, usable.genre_top, strict=True)
+        if n < least
+    ]
+
+
+def _check_candidates(candidates, tracks, source, folder):
     if tracks.empty:
-        return f"{folder} has no mp3, ogg, opus, flac, wav or m4a file: check data_dir, audio_dir."
-    counts = tracks.reason.map(reason_kind).value_counts()
-    reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-    hint = (
-        "give them tags, or a tags_file"
-        if source == "folder"
-        else "every track needs an artist, a genre and an audio file; check data_dir and audio_dir"
-    )
-    return f"None of the {len(tracks)} tracks of {data_dir} can be used ({reasons}): {hint}."
+        endings = ", ".join(sorted(AUDIO_SUFFIXES))
+        raise UserError(f"{folder} has no file that ends in {endings}: check data_dir, audio_dir.")
+    if candidates.empty:
+        counts = tracks.reason.map(reason_kind).value_counts()
+        reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
+        hint = (
+            "give them tags, or a tags_file"
+            if source == "folder"
+            else "each needs an artist, a genre and an audio file; check data_dir and audio_dir"
+        )
+        raise UserError(
+            f"None of the {len(tracks)} tracks of {folder} can be used ({reasons}): {hint}."
+        )
+    for column, what in (("artist", "artist"), ("genre_top", "top genre")):
+        if candidates[column].nunique() == 1:
+            raise UserError(
+                f"The {len(candidates)} tracks of {folder} that can be used have one {what}, "
+                f"{candidates[column].iloc[0]!r}: add music of others, or correct the metadata."
+            )
 
 
 def _write(frame, schema, path):
@@ -187,10 +209,10 @@ def _write(frame, schema, path):
     write_parquet(table.replace_schema_metadata(), path)
 
 
-def _sha256(folder, files, wanted, cache):
+def _sha256(folder, files, wanted, cache, results):
     """Return the sha256 of the `wanted` files by path, opening only those the cache lacks."""
     # Another folder may hold another file of the same name, size and date.
-    place = os.path.abspath(folder)
+    place = f"{os.path.abspath(folder)}/"
     known = {}
     if cache.is_file():
         rows = pq.read_table(cache, schema=DIGEST_SCHEMA).to_pydict()
@@ -198,7 +220,7 @@ def _sha256(folder, files, wanted, cache):
         known = dict(zip(keys, rows["sha256"], strict=True))
     rows, digests = [], {}
     for file in progress([file for file in files if file.path in wanted], "sha256"):
-        row = (f"{place}/{file.path}", file.size, file.mtime_ns)
+        row = (place + file.path, file.size, file.mtime_ns)
         digest = known.get(row)
         if digest is None:
             try:
@@ -209,6 +231,15 @@ def _sha256(folder, files, wanted, cache):
                 continue
         rows.append((*row, digest))
         digests[file.path] = digest
+    moved = known and not any(path.startswith(place) for path, _, _ in known)
+    before = set(known.values())
+    found = len(before & set(digests.values()))
+    if moved and 2 * found < len(before):
+        # The features of the other collection would be dropped, which may be days of work.
+        raise UserError(
+            f"{results} is of another folder, and {folder} has {found} of its {len(before)} files: "
+            f"give corpus another name for another collection, or delete {results} to begin anew."
+        )
     columns = list(zip(*rows, strict=True)) or [()] * len(DIGEST_SCHEMA)
     write_parquet(pa.table(list(map(list, columns)), schema=DIGEST_SCHEMA), cache)
     return digests

@@ -7,9 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.manifest import SCAN_SCHEMA, reason_kind, shard_name
+from agf.corpus.manifest import SCAN_SCHEMA, current_shards, reason_kind, shard_name
 from agf.errors import UserError
 from agf.files import write_parquet
+
+LISTED_GENRES = 20
+"""Genres in a line for people; the audit has them all."""
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +91,7 @@ def describe_selection(tracks, rejected):
 
 
 def describe_corpus(folder):
-    """Return the line that ends a run: the selection, or where it is not of this scan, the scan.
+    """Return the text that ends a run: the selection, or where it is not of this scan, the scan.
 
     Parameters
     ----------
@@ -100,8 +103,65 @@ def describe_corpus(folder):
         ids = [pq.read_table(path, columns=["track_id"])["track_id"] for path in (scan, *selected)]
         if set(ids[0].to_pylist()) == {*ids[1].to_pylist(), *ids[2].to_pylist()}:
             return describe_selection(*selected)
+    return f"{describe_scan(scan)}\n{_describe_candidates(scan)}"
+
+
+def describe_scan(scan):
+    """Return how many tracks the scan found and how many it rejected, by kind, as one line.
+
+    Parameters
+    ----------
+    scan : str or pathlib.Path
+        ``corpus/scan.parquet``.
+    """
     column = pq.read_table(scan, columns=["reason"])["reason"]
     return _counts("Scan", column.null_count, "candidates", column.drop_null().to_pylist())
+
+
+def list_rejected(folder):
+    """Return every track that the scan or a feature has rejected so far.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        ``results/{corpus}``, at any stage of a run.
+
+    Returns
+    -------
+    list of tuple of int, str, str
+        Track id, path and reason, sorted by path.
+
+    Raises
+    ------
+    UserError
+        Where there is no scan yet.
+    """
+    scan = Path(folder) / "corpus" / "scan.parquet"
+    if not scan.is_file():
+        raise UserError(f"{scan} does not exist: run the target corpus first.")
+    table = pq.read_table(scan, columns=["track_id", "path", "reason"]).to_pylist()
+    rejected = {row["track_id"]: row for row in table}
+    shards = current_shards(scan.parent / "shards")
+    for path in Path(folder).glob("features/*/*.rejected.parquet"):
+        if path.name.removesuffix(".rejected.parquet") not in shards:
+            continue
+        for row in pq.read_table(path, columns=["track_id", "reason"]).to_pylist():
+            if row["track_id"] in rejected:
+                rejected[row["track_id"]]["reason"] = row["reason"]
+    rows = [(row["track_id"], row["path"], row["reason"]) for row in rejected.values()]
+    return sorted((row for row in rows if row[2] is not None), key=lambda row: row[1])
+
+
+def _describe_candidates(scan):
+    table = pq.read_table(scan, columns=["artist_id", "genre_top", "reason"]).to_pylist()
+    tracks = [row for row in table if row["reason"] is None]
+    genres = Counter(row["genre_top"] for row in tracks).most_common()
+    listed = ", ".join(f"{count} {genre}" for genre, count in genres[:LISTED_GENRES])
+    if len(genres) > LISTED_GENRES:
+        listed += f" and {len(genres) - LISTED_GENRES} more genres"
+    artists = Counter(row["artist_id"] for row in tracks)
+    several = sum(count > 1 for count in artists.values())
+    return f"Candidates: {listed}; {len(artists)} artists, {several} with two tracks or more"
 
 
 def _counts(what, n_kept, kept, reasons):
