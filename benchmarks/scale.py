@@ -30,6 +30,7 @@ import pyarrow.parquet as pq
 import yaml
 from stand_in_corpus import FMA_TRACKS, add_tracks, count_artists, find_clips, write_stand_in
 
+from agf.corpus.digests import FEATURES
 from agf.errors import UserError
 from agf.files import write_json, write_text
 
@@ -40,7 +41,6 @@ POLLS_PER_SECOND = 20
 REPEATS = 3
 NEW_TRACKS = 10
 
-FEATURES = ("mel", "mfcc", "essentia")
 TARGETS = ("all", "corpus", "features", "targets", "networks", "transfer", "tables")
 
 PROJECT = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs", "resources")

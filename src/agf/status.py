@@ -6,13 +6,11 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from agf.corpus.digests import FEATURES
 from agf.corpus.manifest import current_shards
 from agf.corpus.selection import describe_scan, describe_selection
 from agf.errors import UserError
 from agf.tasks import AGF_TASKS, all_cases, all_networks
-
-FEATURES = ("mel", "mfcc", "essentia")
-"""Features extracted shard by shard, in the order of the workflow."""
 
 FOLDERS = (
     "corpus",

@@ -17,6 +17,7 @@ COLUMNS = {"artist": "artist_id", "genre_top": "genre_top", "genres": "genres"}
 """Digests of metadata and the column of ``tracks.parquet`` each is over."""
 
 FEATURES = ("mel", "mfcc", "essentia")
+"""Features extracted shard by shard, in the order of the workflow."""
 
 DIGESTS = (*COLUMNS, *FEATURES, "split")
 
