@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from agf.features.audio import AudioError, decode
+from agf.features.audio import AudioError, decode, mean_of_channels
 
 RATE = 44100
 
@@ -56,6 +56,41 @@ def test_channels_are_averaged(tmp_path, channels):
     signal = music(2, channels=channels).astype(np.float32)
     path = write(tmp_path / "a.wav", signal, subtype="FLOAT")
     np.testing.assert_allclose(decode(path, RATE), signal.mean(axis=1), atol=1e-7)
+
+
+@pytest.mark.parametrize("n_channels", [1, 2, 3, 6])
+def test_mean_of_channels_has_the_bits_of_numpy(n_channels):
+    block = np.random.default_rng(0).normal(size=(1000, n_channels)).astype(np.float32)
+    out = np.empty(1000, np.float32)
+    assert mean_of_channels(block, out) is out
+    np.testing.assert_array_equal(out, block.mean(axis=1))
+    np.testing.assert_array_equal(mean_of_channels(block), out)
+
+
+@pytest.mark.parametrize("taken_at_its_word", [1, 60_000, 1 << 16, 200_000])
+def test_a_file_longer_than_what_its_header_is_trusted_with(
+    tmp_path, monkeypatch, taken_at_its_word
+):
+    path = write(tmp_path / "a.mp3", music(8))
+    monkeypatch.setattr("agf.features.audio.TRUSTED_FRAMES", taken_at_its_word)
+    np.testing.assert_array_equal(decode(path, RATE), librosa.load(path, sr=RATE)[0])
+
+
+def test_header_that_states_years(tmp_path):
+    """Memory is taken for what is there, not for what the header promises."""
+    path = write(tmp_path / "a.mp3", music(8), **CONSTANT)
+    data = path.read_bytes()
+    assert data[36:40] == b"Info" and data[43] & 1  # the flag: a number of frames follows
+    path.write_bytes(data[:44] + (1 << 31).to_bytes(4, "big") + data[48:])
+    assert soundfile.info(path).duration > 365 * 86400
+    tracemalloc.start()
+    with pytest.raises(
+        AudioError, match=r"^truncated: 8\.\d\d s of 5609\d{4}\.\d\d s by its header"
+    ):
+        decode(path, RATE)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 20e6
 
 
 def test_missing_file(tmp_path):

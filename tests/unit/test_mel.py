@@ -54,6 +54,26 @@ def test_spectrogram_equals_librosa(settings):
     assert np.abs(db - expected).max() < 1e-3
 
 
+@pytest.mark.parametrize("hop_length", [160, 500, 2048])
+def test_hops_of_other_lengths_than_half_a_window(hop_length):
+    """Of the first block of frames, and the last, several reach beyond the signal's ends."""
+    settings = PAPER | {"hop_length": hop_length}
+    y = music(44100, 1.5)
+    db, expected = mel_spectrogram_db(y, settings), librosa_db(y, settings)
+    assert db.shape == expected.shape
+    assert np.abs(db - expected).max() < 1e-3
+
+
+def test_every_length_about_the_end_of_a_block(monkeypatch):
+    monkeypatch.setattr("agf.features.mel.BLOCK_FRAMES", 4)
+    y = music(44100, 0.3)
+    for n_samples in range(7 * 1024 - 2, 8 * 1024 + 3, 205):
+        piece = y[:n_samples]
+        db, expected = mel_spectrogram_db(piece, PAPER), librosa_db(piece, PAPER)
+        assert db.shape == expected.shape == (1 + n_samples // 1024, 128)
+        assert np.abs(db - expected).max() < 1e-3
+
+
 def test_bands_without_a_frequency_bin_are_at_the_floor():
     settings = PAPER | {"n_fft": 512, "hop_length": 256}
     y = music(44100, 1.0)
@@ -71,6 +91,13 @@ def test_signal_shorter_than_a_window():
     assert db.shape == (1, 128)
     with pytest.warns(UserWarning, match="too large for input signal"):
         assert np.abs(db - librosa_db(y, PAPER)).max() < 1e-3
+
+
+def test_signal_is_left_as_it_was():
+    y = music(44100, 1.0)
+    copy = y.copy()
+    mel_spectrogram_db(y, PAPER)
+    np.testing.assert_array_equal(y, copy)
 
 
 def test_full_scale_sine_has_the_level_of_its_window():
