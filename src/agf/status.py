@@ -19,7 +19,6 @@ FOLDERS = (
     "splits",
     "targets",
     "networks",
-    "embeddings",
     "cases",
     "tables",
 )
@@ -51,8 +50,8 @@ def summarise_status(results):
     -------
     str
         The scan and the selection; per feature the shards that are complete, the others by name
-        with the last line of their log; per split and seed what is there of targets, networks,
-        embeddings and cases; the tables.
+        with the last line of their log; per split and seed what is there of targets, networks and
+        cases; the tables.
 
     Raises
     ------
@@ -138,19 +137,18 @@ def _runs(results):
                 _count(
                     results / "networks" / run / name / "weights.safetensors" for name in networks
                 ),
-                _count(results / "embeddings" / run / f"{name}.safetensors" for name in networks),
                 _count(results / "cases" / run / name / "predictions.parquet" for name in names),
             ]
             rows.append(row)
     if not rows:
         return ""
-    header = ["split", "seed", "tracks split", "targets", "networks", "embeddings", "cases"]
+    header = ["split", "seed", "tracks split", "targets", "networks", "cases"]
     return _columns([header, *rows])
 
 
 def _splits(results):
     names = {path.stem for path in (results / "splits").glob("[!.]*.parquet")}
-    for stage in ("targets", "networks", "embeddings", "cases"):
+    for stage in ("targets", "networks", "cases"):
         names.update(path.name for path in (results / stage).glob("[!.]*") if path.is_dir())
     return sorted(names)
 
@@ -158,7 +156,7 @@ def _splits(results):
 def _seeds(results, split):
     folders = {
         path.name
-        for stage in ("networks", "embeddings", "cases")
+        for stage in ("networks", "cases")
         for path in (results / stage / split).glob("seed*")
     }
     return sorted(int(name[4:]) for name in folders if name[4:].isdecimal())

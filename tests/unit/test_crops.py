@@ -1,4 +1,4 @@
-"""Spectrograms in memory, their scaler and their crops."""
+"""Crops of spectrograms and their scaler."""
 
 import numpy as np
 import pandas as pd
@@ -6,16 +6,9 @@ import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 
-from agf.errors import UserError
 from agf.files import write_parquet
-from agf.networks.crops import (
-    draw_crops,
-    fit_scaler,
-    gather,
-    load_mels,
-    load_scaler,
-    updates_per_epoch,
-)
+from agf.networks.crops import draw_crops, fit_scaler, gather, load_scaler
+from agf.networks.mels import pack_mels, read_mels
 
 TOP_DB = 80.0
 
@@ -26,13 +19,20 @@ def write_shard(path, spectrograms, max_db):
     write_parquet(
         {
             "track_id": np.array(ids, np.int64),
-            "digest": [f"digest{track_id}" for track_id in ids],
+            "digest": [f"{track_id:064x}" for track_id in ids],
             "n_frames": np.array([len(spectrograms[i]) for i in ids], np.int32),
             "max_db": np.array([max_db[i] for i in ids], np.float32),
             "mel": [spectrograms[i].tobytes() for i in ids],
         },
         path,
     )
+
+
+def pack(folder, paths, track_ids):
+    """Pack shards; return the file."""
+    write_parquet({"track_id": np.array(track_ids, np.int64)}, folder / "tracks.parquet")
+    pack_mels(paths, folder / "tracks.parquet", folder / "mels.safetensors")
+    return folder / "mels.safetensors"
 
 
 @pytest.fixture
@@ -49,33 +49,16 @@ def corpus(tmp_path):
         i: max_db[i] - TOP_DB + levels.astype(float) * TOP_DB / 255
         for i, levels in spectrograms.items()
     }
+    packed = pack(tmp_path, paths, list(spectrograms))
     split = tmp_path / "split.parquet"
     part = ["train"] * 4 + ["evaluation"]
     write_parquet({"track_id": np.arange(10, 15), "part": part}, split)
-    return paths, decibels, split
-
-
-def test_tracks_come_in_the_order_asked_for(corpus):
-    paths, decibels, _ = corpus
-    mels = load_mels(paths, [13, 10, 12], 43)
-    assert mels.lengths.tolist() == [43, 60, 100]
-    assert mels.offsets.tolist() == [0, 43, 103]
-    assert mels.digests == ["digest13", "digest10", "digest12"]
-    track = mels.frames[43:103].numpy() * (TOP_DB / 255) + float(mels.max_db[1]) - TOP_DB
-    np.testing.assert_allclose(track, decibels[10], atol=1e-5)
-
-
-def test_short_and_missing_tracks_are_refused(corpus):
-    paths, _, _ = corpus
-    with pytest.raises(UserError, match="Track 13 has 43 frames"):
-        load_mels(paths, [12, 13], 44)
-    with pytest.raises(UserError, match="Track 99 is in none"):
-        load_mels(paths, [12, 99], 43)
+    return packed, decibels, split
 
 
 def test_scaler_is_that_of_scikit_learn_on_training_frames(corpus, tmp_path):
-    paths, decibels, split = corpus
-    fit_scaler(paths, split, tmp_path / "scaler.parquet", {"top_db": TOP_DB})
+    packed, decibels, split = corpus
+    fit_scaler(packed, split, tmp_path / "scaler.parquet", {"top_db": TOP_DB})
     expected = StandardScaler().fit(np.concatenate([decibels[i] for i in (10, 11, 12, 13)]))
     table = pd.read_parquet(tmp_path / "scaler.parquet")
     assert table.band.tolist() == list(range(128))
@@ -89,17 +72,18 @@ def test_a_constant_band_gets_standard_deviation_one(tmp_path):
     write_shard(tmp_path / "mel.parquet", {1: levels, 2: levels}, {1: 3.1, 2: 3.1})
     split = tmp_path / "split.parquet"
     write_parquet({"track_id": np.array([1, 2]), "part": ["train", "train"]}, split)
-    fit_scaler([tmp_path / "mel.parquet"], split, tmp_path / "s.parquet", {"top_db": TOP_DB})
+    packed = pack(tmp_path, [tmp_path / "mel.parquet"], [1, 2])
+    fit_scaler(packed, split, tmp_path / "s.parquet", {"top_db": TOP_DB})
     table = pd.read_parquet(tmp_path / "s.parquet")
     assert table["std"][127] == 1
     assert table["mean"][127] == pytest.approx(3.1 - TOP_DB)
 
 
 def test_gathered_crops_are_the_standardised_decibels(corpus, tmp_path):
-    paths, decibels, split = corpus
-    fit_scaler(paths, split, tmp_path / "scaler.parquet", {"top_db": TOP_DB})
+    packed, decibels, split = corpus
+    fit_scaler(packed, split, tmp_path / "scaler.parquet", {"top_db": TOP_DB})
     scaler = load_scaler(tmp_path / "scaler.parquet")
-    mels = load_mels(paths, [10, 11, 12], 43)
+    mels = read_mels(packed, [10, 11, 12], 43)
     x = gather(mels, np.array([2, 0]), np.array([57, 3]), 43, scaler, TOP_DB)
     assert x.shape == (2, 1, 128, 43)
     assert x.dtype == torch.float32
@@ -133,9 +117,3 @@ def test_an_epoch_visits_every_track_once_and_depends_on_its_key_only():
     np.testing.assert_array_equal(starts, again[1])
     for other in ((2, "stn-g", 7), (1, "stn-s", 7), (1, "stn-g", 8)):
         assert (draw_crops(*other, lengths, 43)[0] != order).any()
-
-
-def test_last_incomplete_batch_is_dropped():
-    assert updates_per_epoch(21_250, 64) == 332
-    assert updates_per_epoch(64, 64) == 1
-    assert updates_per_epoch(10, 64) == 1

@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file
 
 from agf.files import write_parquet
-from agf.networks.crops import Scaler, gather, load_mels
+from agf.networks.crops import Scaler, gather
+from agf.networks.mels import pack_mels, read_mels
 from agf.networks.model import build_network, load_weights, save_weights
 from agf.tasks import network_by_name
 from agf.transfer.embedding import embed_tracks, window_starts
@@ -33,7 +34,7 @@ def embedded(tmp_path_factory):
     write_parquet(
         {
             "track_id": np.array(list(LENGTHS)),
-            "digest": list("abcd"),
+            "digest": [f"{i:064x}" for i in LENGTHS],
             "n_frames": np.array(list(LENGTHS.values()), np.int32),
             "max_db": np.array([0, 3, 6, 9], np.float32),
             "mel": [
@@ -47,6 +48,7 @@ def embedded(tmp_path_factory):
         {"track_id": np.array(ids), "artist_id": np.arange(4), "genre_top": list("ABAB")},
         folder / "tracks.parquet",
     )
+    pack_mels([folder / "mel.parquet"], folder / "tracks.parquet", folder / "mels.safetensors")
     for precision in ("fp32", "bf16"):
         write_weights(folder, precision)
     return folder
@@ -68,7 +70,7 @@ def write_weights(folder, precision):
 
 
 def embed(folder, out, precision="fp32"):
-    mels, tracks = [folder / "mel.parquet"], folder / "tracks.parquet"
+    mels, tracks = folder / "mels.safetensors", folder / "tracks.parquet"
     embed_tracks(folder / f"{precision}.safetensors", mels, tracks, out, {"hop_frames": 21})
     return load_file(out)
 
@@ -80,7 +82,7 @@ def test_embeddings_are_those_of_each_window_alone(embedded, tmp_path):
     windows = [(row, start) for row, i in enumerate(ids) for start in window_starts(LENGTHS[i])]
     assert result["track"].tolist() == [row for row, _ in windows]
     assert result["track"].dtype == torch.int32
-    mels = load_mels([embedded / "mel.parquet"], ids, 43)
+    mels = read_mels(embedded / "mels.safetensors", ids, 43)
     model, _ = load_weights(embedded / "fp32.safetensors")
     scaler = Scaler(torch.full((128,), -30.0), torch.full((128,), 25.0))
     with torch.inference_mode():

@@ -11,9 +11,17 @@ from agf.errors import UserError
 from agf.files import write_parquet
 from agf.networks.model import count_parameters
 from agf.tasks import case_by_name
-from agf.transfer.mlp import build_mlp, mean_over_tracks, own_softmax_predictions, train_transfer
+from agf.transfer.mlp import (
+    build_mlp,
+    draw_windows,
+    fit_mlp,
+    mean_over_tracks,
+    own_softmax_predictions,
+    train_transfer,
+)
 
 SETTINGS = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "hidden_units": 64}
+SETTINGS |= {"windows_per_track_per_epoch": None, "precision": "fp32"}
 GENRES = ["Blues", "Folk", "Rock"]
 N_TRACKS = 60
 WINDOWS = 4
@@ -160,4 +168,50 @@ def test_a_genre_without_training_track_is_refused(corpus):
     split.loc[genre == 1, "part"] = "evaluation"
     write_parquet(split, folder / "split.parquet")
     with pytest.raises(UserError, match="no training track of genre Folk"):
+        transfer(folder)
+
+
+def test_windows_of_an_epoch_are_all_or_as_many_of_each_track_as_wanted():
+    track = np.repeat([3, 5, 9], [6, 1, 4])
+    everything = draw_windows(track, None, (0, "stn-g"), 0)
+    assert sorted(everything) == list(range(11))
+    drawn = [draw_windows(track, 2, (0, "stn-g"), epoch) for epoch in range(300)]
+    for windows in drawn:
+        assert len(set(windows)) == len(windows) == 5
+        assert np.bincount(track[windows]).tolist() == [0, 0, 0, 2, 0, 1, 0, 0, 0, 2]
+    # Each of the six windows of track 3 in a third of the epochs, within four standard errors.
+    counts = np.bincount(np.concatenate(drawn), minlength=11)
+    assert (abs(counts[:6] - 100) < 4 * (300 * 1 / 3 * 2 / 3) ** 0.5).all()
+    assert counts[6] == 300
+    # No track is visited before the others.
+    first = track[[windows[0] for windows in drawn]]
+    assert {3, 5, 9} == set(first)
+    assert np.array_equal(drawn[7], draw_windows(track, 2, (0, "stn-g"), 7))
+
+
+def test_features_that_do_not_fit_on_the_device_give_the_same_bits(corpus):
+    _, features, track, genre, _ = corpus
+    tensors = [torch.from_numpy(features[task]) for task in "gs"]
+    weights = []
+    for room in (float("inf"), 0):
+        mlp = fit_mlp(
+            tensors,
+            track,
+            np.arange(40),
+            genre[track],
+            3,
+            SETTINGS | {"epochs": 3, "windows_per_track_per_epoch": 2},
+            (0, "stn-gs"),
+            torch.device("cpu"),
+            room,
+        )
+        weights.append(mlp[1].weight.detach())
+    assert torch.equal(*weights)
+
+
+def test_a_loss_that_is_not_finite_stops_the_transfer(corpus):
+    folder, features, track, _, _ = corpus
+    features["g"][track == 3] = np.nan
+    write_embedding(folder, "g", features["g"], track, 1000 + np.arange(N_TRACKS))
+    with pytest.raises(UserError, match="loss of the transfer stn-gs in epoch 0 is nan in update"):
         transfer(folder)

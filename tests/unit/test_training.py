@@ -12,8 +12,10 @@ from agf.errors import UserError
 from agf.files import write_parquet
 from agf.networks import training
 from agf.networks.crops import fit_scaler
+from agf.networks.data import read_training_data
+from agf.networks.mels import pack_mels
 from agf.networks.model import load_weights
-from agf.networks.training import draw_task, read_training_data, train_network
+from agf.networks.training import draw_task, train_network
 from agf.tasks import network_by_name
 
 SETTINGS = {
@@ -47,10 +49,11 @@ def corpus(tmp_path_factory):
         levels = rng.integers(0, 160, (n_frames, 128)) + 90 * pulse[:, None]
         spectrograms.append(levels.astype(np.uint8))
     paths = {name: folder / f"{name}.parquet" for name in ("mel", "tracks", "split", "scaler", "s")}
+    paths["mels"] = folder / "mels.safetensors"
     write_parquet(
         {
             "track_id": ids,
-            "digest": [f"digest{i}" for i in ids],
+            "digest": [f"{i:064x}" for i in ids],
             "n_frames": np.array([len(s) for s in spectrograms], np.int32),
             "max_db": np.zeros(14, np.float32),
             "mel": [s.tobytes() for s in spectrograms],
@@ -58,9 +61,10 @@ def corpus(tmp_path_factory):
         paths["mel"],
     )
     write_parquet({"track_id": ids, "artist_id": artists, "genre_top": genres}, paths["tracks"])
+    pack_mels([paths["mel"]], paths["tracks"], paths["mels"])
     part = ["train"] * 10 + ["evaluation"] * 2 + ["train"] * 2
     write_parquet({"track_id": ids, "part": part}, paths["split"])
-    fit_scaler([paths["mel"]], paths["split"], paths["scaler"], {"top_db": 80.0})
+    fit_scaler(paths["mels"], paths["split"], paths["scaler"], {"top_db": 80.0})
     topics = np.array([[0.2, 0.5, 0.3]] * 7)
     topics[6] = np.nan
     table = {"artist_id": np.arange(7), "n_tracks": np.full(7, 2)}
@@ -73,7 +77,7 @@ def train(corpus, folder, name="stn-g", code="code", checkpoint_seconds=60.0, **
     out["summary"] = folder / "summary.json"
     train_network(
         network_by_name(name),
-        [corpus["mel"]],
+        corpus["mels"],
         corpus["tracks"],
         corpus["split"],
         corpus["scaler"],
@@ -186,7 +190,7 @@ def test_tracks_of_artists_without_topics_are_left_out_of_their_task(corpus):
     network = network_by_name("mtn-gs")
     data = read_training_data(
         network,
-        [corpus["mel"]],
+        corpus["mels"],
         corpus["tracks"],
         corpus["split"],
         corpus["scaler"],
@@ -219,8 +223,8 @@ def test_every_task_is_drawn_with_the_same_chance():
 
 
 def test_a_loss_that_is_not_finite_stops_the_training(corpus, tmp_path, monkeypatch):
-    monkeypatch.setattr(training, "gather", lambda *a: torch.full((6, 1, 128, 43), torch.nan))
-    with pytest.raises(UserError, match=r"loss of stn-g is nan at step 0 \(task g\)"):
+    monkeypatch.setattr(training, "standardise", lambda *a: torch.full((6, 1, 128, 43), torch.nan))
+    with pytest.raises(UserError, match=r"loss of stn-g in epoch 0 \(task g\) is nan in update 0"):
         train(corpus, tmp_path, checkpoint_seconds=0.0)
     assert not list(tmp_path.rglob("state.safetensors"))
 

@@ -42,6 +42,7 @@ UNPACKED = f"{AUDIO}.unpacked.json" if DOWNLOADED else []
 PAPER_SPLIT = "data/paper/fma_labels.split"
 RESULTS = f"results/{config['corpus']}"
 TRACKS = f"{RESULTS}/corpus/tracks.parquet"
+MELS = f"{RESULTS}/features/mels.safetensors"
 SPLITS = f"{RESULTS}/splits/{{split}}.parquet"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"

@@ -1,20 +1,46 @@
 """Networks: 5 single-task (STN), 26 multi-task (MTN) and 4 wide single-task networks (wSTN), one job each.
 
 Reads   features/mel/{shard}.parquet, corpus/tracks.parquet, splits/{split}.parquet, targets/{split}/{task}.parquet
-Writes  networks/{split}/scaler.parquet, networks/{split}/seed{seed}/{network}/weights.safetensors, history.parquet,
+Writes  features/mels.safetensors, networks/{split}/scaler.parquet, networks/{split}/seed{seed}/{network}/weights.safetensors, history.parquet,
         summary.json
-Steps   1. fit_scaler measures mean and deviation of every mel band over the training tracks
-        2. train_network trains one network; a killed job goes on from its last checkpoint
+Steps   1. pack_mels puts all spectrograms into one file, which every job maps into its memory
+        2. fit_scaler measures mean and deviation of every mel band over the training tracks
+        3. train_network trains one network; a killed job goes on from its last checkpoint
 """
 
 NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
+
+
+rule pack_mels:
+    input:
+        contents=after("digests", contents("mel")),
+        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        tracks=ancient(TRACKS),
+    output:
+        mels=temp(MELS),
+    log:
+        f"{LOGS}/pack_mels.log",
+    benchmark:
+        f"{BENCHMARKS}/pack_mels.tsv"
+    conda:
+        "../../envs/networks.yaml"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        run=settings("pack_mels.py"),
+    message:
+        "All mel spectrograms in one file"
+    script:
+        "../scripts/pack_mels.py"
 
 
 rule fit_scaler:
     input:
         contents=after("digests", contents("split", "mel")),
         split=ancient(SPLITS),
-        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        mels=ancient(MELS),
     output:
         scaler=f"{RESULTS}/networks/{{split}}/scaler.parquet",
     log:
@@ -39,7 +65,7 @@ rule train_network:
     input:
         contents=after("digests", network_contents),
         split=ancient(SPLITS),
-        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        mels=ancient(MELS),
         tracks=ancient(TRACKS),
         scaler=rules.fit_scaler.output.scaler,
         targets=network_targets,
@@ -57,6 +83,7 @@ rule train_network:
     resources:
         mem_mb=2000,
         runtime=720,
+        gpu_slot=1,
     params:
         run=settings("train_network.py", top_db=config["spectrogram"]["top_db"], **config["networks"]),
         resume=f"{RESULTS}/cache/resume",

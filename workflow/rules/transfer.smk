@@ -1,12 +1,13 @@
 """Transfer: from the networks' features to genre, in 62 cases (five of them aliases) and four wide baselines.
 
-Reads   networks/{split}/seed{seed}/{network}/weights.safetensors, features/mel/{shard}.parquet
+Reads   networks/{split}/seed{seed}/{network}/weights.safetensors, features/mels.safetensors
 Writes  embeddings/{split}/seed{seed}/{network}.safetensors, cases/{split}/seed{seed}/{case}/predictions.parquet,
         metrics.json
 Steps   1. embed_windows computes the 256 features of every one-second window of every track
         2. train_transfer trains an MLP on the training tracks' windows and averages its predictions over each track
         3. score_own_softmax averages a wide network's own predictions instead
         4. score_cases computes the metrics of every case
+The embeddings are removed once the last case that reads them is done (snakemake --notemp keeps them).
 """
 
 CASE_FOLDER = f"{RESULTS}/cases/{{split}}/seed{{seed}}/{{case}}"
@@ -16,10 +17,10 @@ rule embed_windows:
     input:
         contents=after("digests", contents("mel")),
         weights=rules.train_network.output.weights,
-        mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
+        mels=ancient(MELS),
         tracks=ancient(TRACKS),
     output:
-        embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors",
+        embedding=temp(f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors"),
     log:
         f"{LOGS}/embed_windows/{{split}}/seed{{seed}}/{{network}}.log",
     benchmark:
@@ -30,6 +31,7 @@ rule embed_windows:
     resources:
         mem_mb=3000,
         runtime=240,
+        gpu_slot=1,
     params:
         run=settings("embed_windows.py", hop_frames=config["transfer"]["hop_frames"]),
     message:
@@ -56,6 +58,7 @@ rule train_transfer:
     resources:
         mem_mb=3000,
         runtime=240,
+        gpu_slot=1,
     params:
         run=settings(
             "train_transfer.py", **{key: config["transfer"][key] for key in config["transfer"] if key != "hop_frames"}

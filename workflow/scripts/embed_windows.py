@@ -5,8 +5,9 @@ source = snakemake.input
 with job(snakemake.log[0]):
     embed_tracks(
         source.weights,
-        list(source.mel),
+        source.mels,
         source.tracks,
         snakemake.output.embedding,
         snakemake.params.run,
+        snakemake.config["gpu_jobs_per_device"],
     )

@@ -3,4 +3,4 @@ from agf.networks.crops import fit_scaler
 
 source = snakemake.input
 with job(snakemake.log[0]):
-    fit_scaler(list(source.mel), source.split, snakemake.output.scaler, snakemake.params.run)
+    fit_scaler(source.mels, source.split, snakemake.output.scaler, snakemake.params.run)

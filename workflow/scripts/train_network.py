@@ -10,7 +10,7 @@ with job(snakemake.log[0]):
     targets = [task for task in network.tasks if task in AGF_TASKS]
     train_network(
         network,
-        list(source.mel),
+        source.mels,
         source.tracks,
         source.split,
         source.scaler,
@@ -20,4 +20,5 @@ with job(snakemake.log[0]):
         int(snakemake.wildcards.seed),
         params.resume,
         code,
+        snakemake.config["gpu_jobs_per_device"],
     )

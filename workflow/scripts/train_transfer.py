@@ -13,4 +13,5 @@ with job(snakemake.log[0]):
         snakemake.output.predictions,
         snakemake.params.run,
         int(wildcards.seed),
+        snakemake.config["gpu_jobs_per_device"],
     )

@@ -1,45 +1,15 @@
-"""Mel spectrograms in memory, their standardisation, and the one-second crops cut from them."""
+"""One-second crops of mel spectrograms, and their standardisation."""
 
 from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-import pyarrow.parquet as pq
 import torch
 
 from agf.corpus.tracks import read_part
-from agf.errors import UserError
-from agf.features.reading import iterate_mels
 from agf.files import write_parquet
 from agf.keyed_random import generator
-
-
-class Mels(NamedTuple):
-    """Quantised mel spectrograms of some tracks, one after the other.
-
-    Attributes
-    ----------
-    frames : torch.Tensor
-        uint8, shape (frames of all tracks, bands); dB = max_db - top_db + frames * top_db / 255.
-    offsets : numpy.ndarray
-        int64, shape (tracks,): a track's first row in `frames`.
-    lengths : numpy.ndarray
-        int64, shape (tracks,): a track's number of frames.
-    max_db : torch.Tensor
-        float32, shape (tracks,): a track's maximum in dB.
-    digests : list of str
-        Hashes of the tracks' spectrograms.
-    """
-
-    frames: torch.Tensor
-    offsets: np.ndarray
-    lengths: np.ndarray
-    max_db: torch.Tensor
-    digests: list
-
-    def to(self, device):
-        """Return the same with its tensors on `device`."""
-        return self._replace(frames=self.frames.to(device), max_db=self.max_db.to(device))
+from agf.networks.mels import read_mels
 
 
 class Scaler(NamedTuple):
@@ -53,75 +23,15 @@ class Scaler(NamedTuple):
         return Scaler(self.mean.to(device), self.std.to(device))
 
 
-def load_mels(mel_paths, track_ids, min_frames):
-    """Read the spectrograms of some tracks into one array.
-
-    Memory holds that array (128 bytes a frame, 165 kB for 30 s) and one row group beside it.
-
-    Parameters
-    ----------
-    mel_paths : list of str or pathlib.Path
-        Mel shards.
-    track_ids : array of int
-        The tracks, in the order wanted, none twice.
-    min_frames : int
-        Frames a track must have: the length of a crop.
-
-    Returns
-    -------
-    Mels
-        On the CPU.
-
-    Raises
-    ------
-    UserError
-        If a track is in no shard or is shorter than `min_frames`, or if a spectrogram's size
-        does not fit its number of frames or the other tracks' bands.
-    """
-    position = {int(track_id): i for i, track_id in enumerate(track_ids)}
-    lengths = np.full(len(position), -1, np.int64)
-    for path in mel_paths:
-        for row in pq.read_table(path, columns=["track_id", "n_frames"]).to_pylist():
-            if row["track_id"] in position:
-                lengths[position[row["track_id"]]] = row["n_frames"]
-    for track_id, i in position.items():
-        if lengths[i] < 0:
-            raise UserError(f"Track {track_id} is in none of the mel shards; compute its features.")
-        if lengths[i] < min_frames:
-            raise UserError(
-                f"Track {track_id} has {lengths[i]} frames, but a crop takes {min_frames}; "
-                "raise min_seconds or remove the track."
-            )
-    offsets = np.concatenate([[0], np.cumsum(lengths)[:-1]]).astype(np.int64)
-    max_db = np.empty(len(position), np.float32)
-    digests = [""] * len(position)
-    frames = None
-    for track_id, digest, maximum, spectrogram in iterate_mels(mel_paths):
-        if track_id not in position:
-            continue
-        i = position[track_id]
-        if frames is None:
-            frames = np.empty((lengths.sum(), spectrogram.shape[1]), np.uint8)
-        if spectrogram.shape != (lengths[i], frames.shape[1]):
-            raise UserError(
-                f"The spectrogram of track {track_id} has {spectrogram.shape[1]} bands, others "
-                f"have {frames.shape[1]}; compute the mel features again."
-            )
-        frames[offsets[i] : offsets[i] + lengths[i]] = spectrogram
-        max_db[i] = maximum
-        digests[i] = digest
-    return Mels(torch.from_numpy(frames), offsets, lengths, torch.from_numpy(max_db), digests)
-
-
-def fit_scaler(mel_paths, split_path, out, settings):
+def fit_scaler(mels_path, split_path, out, settings):
     """Write mean and standard deviation of every mel band over all frames of training tracks.
 
     A band that never changes gets the standard deviation 1, as in scikit-learn's StandardScaler.
 
     Parameters
     ----------
-    mel_paths : list of str or pathlib.Path
-        Mel shards.
+    mels_path : str or pathlib.Path
+        The spectrograms, a file of :func:`agf.networks.mels.pack_mels`.
     split_path : str or pathlib.Path
         The split.
     out : str or pathlib.Path
@@ -132,26 +42,20 @@ def fit_scaler(mel_paths, split_path, out, settings):
     Raises
     ------
     UserError
-        If there is no training track, or one is in no shard.
+        If there is no training track, or one has no spectrogram.
     """
-    track_ids = read_part(split_path, "train")
-    wanted = set(track_ids.tolist())
+    mels = read_mels(mels_path, read_part(split_path, "train"), 1)
     step = settings["top_db"] / 255
-    weights, means, squares = [], [], []
-    for track_id, _, max_db, spectrogram in iterate_mels(mel_paths):
-        if track_id not in wanted:
-            continue
+    means, squares = [], []
+    frames = mels.frames.numpy()
+    for offset, n, max_db in zip(mels.offsets, mels.lengths, mels.max_db.tolist(), strict=True):
         # Sums of the integer levels are exact; the maximum differs between tracks, hence the sums
         # inside each track first, then the spread of the tracks' means.
-        levels = spectrogram.astype(np.int64)
-        n, total = len(levels), levels.sum(0)
-        weights.append(n)
+        levels = frames[offset : offset + n].astype(np.int64)
+        total = levels.sum(0)
         means.append(max_db - settings["top_db"] + step * total / n)
         squares.append(step**2 * ((n * np.einsum("ij,ij->j", levels, levels) - total**2) / n))
-        wanted.remove(track_id)
-    if wanted:
-        raise UserError(f"Track {min(wanted)} is in none of the mel shards; compute its features.")
-    weights, means = np.array(weights, float)[:, None], np.array(means)
+    weights, means = mels.lengths.astype(float)[:, None], np.array(means)
     mean = (weights * means).sum(0) / weights.sum()
     variance = (np.sum(squares, 0) + (weights * (means - mean) ** 2).sum(0)) / weights.sum()
     # Far below one quantisation step only rounding is left.
@@ -197,15 +101,6 @@ def draw_crops(seed, network, epoch, lengths, crop_frames):
     return permutation, rng.integers(0, lengths - crop_frames + 1)
 
 
-def updates_per_epoch(n_tracks, batch_size):
-    """Return how many batches an epoch has.
-
-    The last incomplete batch is dropped; where there are fewer tracks than `batch_size`, the one
-    batch is all of them.
-    """
-    return max(n_tracks // batch_size, 1)
-
-
 def gather(mels, rows, starts, crop_frames, scaler, top_db):
     """Cut a batch of crops and standardise it.
 
@@ -220,7 +115,7 @@ def gather(mels, rows, starts, crop_frames, scaler, top_db):
     crop_frames : int
         Frames of a crop.
     scaler : Scaler
-        Mean and standard deviation of each band, on the device of `mels`.
+        Mean and standard deviation of each band; the crops come to its device.
     top_db : float
         Range in dB that the 256 levels span.
 
@@ -229,11 +124,58 @@ def gather(mels, rows, starts, crop_frames, scaler, top_db):
     torch.Tensor
         float32, shape (batch, 1, bands, crop_frames).
     """
-    device = mels.frames.device
-    first = torch.from_numpy(mels.offsets[rows] + starts).to(device)
-    index = first[:, None] + torch.arange(crop_frames, device=device)
-    levels = mels.frames[index].to(torch.float32)
-    floor = mels.max_db[torch.from_numpy(rows).to(device)] - top_db
-    shift = (floor[:, None] - scaler.mean) / scaler.std
-    crops = levels * (top_db / 255 / scaler.std) + shift[:, None, :]
-    return crops.transpose(1, 2).unsqueeze(1).contiguous()
+    device = scaler.mean.device
+    first = torch.from_numpy(mels.offsets[rows] + starts).to(mels.frames.device)
+    levels = cut(mels.frames, first, crop_frames).to(device)
+    max_db = mels.max_db[torch.from_numpy(rows).to(mels.max_db.device)].to(device)
+    return standardise(levels, max_db, scaler, top_db)
+
+
+def cut(frames, first, crop_frames):
+    """Cut crops out of time-major spectrograms.
+
+    Parameters
+    ----------
+    frames : torch.Tensor
+        Contiguous, shape (frames of all tracks, bands).
+    first : torch.Tensor
+        int64, shape (batch,): the row of `frames` each crop begins with.
+    crop_frames : int
+        Frames of a crop.
+
+    Returns
+    -------
+    torch.Tensor
+        Shape (batch, crop_frames, bands).
+    """
+    n_frames, n_bands = frames.shape
+    # Every crop there is, as a row; rows overlap. One row is one copy, where an index for every
+    # frame takes ten times as long.
+    crops = frames.as_strided((n_frames - crop_frames + 1, crop_frames * n_bands), (n_bands, 1))
+    return crops.index_select(0, first).view(-1, crop_frames, n_bands)
+
+
+def standardise(levels, max_db, scaler, top_db):
+    """Standardise crops of quantised spectrograms, band by band.
+
+    Parameters
+    ----------
+    levels : torch.Tensor
+        uint8, shape (batch, crop_frames, bands).
+    max_db : torch.Tensor
+        float32, shape (batch,): maximum in dB of the track of each crop.
+    scaler : Scaler
+        Mean and standard deviation of each band.
+    top_db : float
+        Range in dB that the 256 levels span.
+
+    Returns
+    -------
+    torch.Tensor
+        float32, shape (batch, 1, bands, crop_frames).
+    """
+    shift = (max_db[:, None] - top_db - scaler.mean) / scaler.std
+    # Transposed while a value is one byte, and computed in place.
+    crops = levels.transpose(1, 2).contiguous().to(torch.float32)
+    crops.mul_((top_db / 255 / scaler.std)[:, None]).add_(shift[:, :, None])
+    return crops.unsqueeze(1)

@@ -1,11 +1,12 @@
 """The paper's convolutional network (Table 2), alone, multi-task and widened.
 
 Source: Kim, Won, Serra and Liem (WWW'18), Table 2 and section 4. The order inside a block is
-convolution, batch normalisation, ELU, pooling, dropout. The first convolution gives 16 channels;
-the paper's table prints 128 x 43 x 1 there.
+convolution, batch normalisation, ELU, pooling, dropout; pooling is computed before ELU, which gives
+the same. The first convolution gives 16 channels; the paper's table prints 128 x 43 x 1 there.
 """
 
 import json
+import math
 
 import torch
 from safetensors import safe_open
@@ -32,6 +33,78 @@ Entry 1 is Table 2. The others give ``wstn-N`` exactly as many parameters as the
 BN_EPS = 1e-3
 
 
+class MaxPooling(nn.MaxPool2d):
+    """Maximum over two bands, or over two bands and two frames; an odd last one is left out.
+
+    Parameters
+    ----------
+    kernel_size : tuple of int
+        ``(2, 1)`` or ``(2, 2)``, bands and frames.
+
+    Notes
+    -----
+    Of equal values one gets the gradient, as in torch's own layer, but not always the same one.
+    """
+
+    def forward(self, x):
+        if x.device.type != "cpu":
+            return super().forward(x)
+        # Torch's layer writes a 64-bit index for every value, and reads it again.
+        x = _PairMaximum.apply(x, 2)
+        return x if self.kernel_size[1] == 1 else _PairMaximum.apply(x, 3)
+
+
+class _PairMaximum(torch.autograd.Function):
+    """Maximum of each two neighbours along one dimension."""
+
+    @staticmethod
+    def forward(ctx, x, dim):
+        first, second = _pairs(x, dim)
+        largest = torch.maximum(first, second)
+        if ctx.needs_input_grad[0]:
+            # Ones and zeros in x's own type: torch multiplies mixed types seven times as slowly.
+            is_first = torch.ge(first, second, out=torch.empty_like(largest))
+            ctx.save_for_backward(is_first)
+            ctx.size, ctx.stride, ctx.dim = x.shape, x.stride(), dim
+        return largest
+
+    @staticmethod
+    def backward(ctx, grad):
+        (is_first,) = ctx.saved_tensors
+        grad_x = torch.empty_strided(ctx.size, ctx.stride, dtype=grad.dtype)
+        if ctx.size[ctx.dim] % 2:
+            grad_x.select(ctx.dim, -1).zero_()
+        first, second = _pairs(grad_x, ctx.dim)
+        torch.mul(grad, is_first, out=first)
+        torch.sub(grad, first, out=second)
+        return grad_x, None
+
+
+def _pairs(x, dim):
+    """Return views of the values at even and at odd places of `dim`, as many of each."""
+    n_pairs = x.shape[dim] // 2
+    return x.narrow(dim, 0, 2 * n_pairs).unflatten(dim, (n_pairs, 2)).unbind(dim + 1)
+
+
+class Dropout(nn.Dropout):
+    """Dropout that on a CPU draws its mask four values at a time.
+
+    There the probability is rounded to a multiple of 2**-16. The draws are from torch's global
+    generator.
+    """
+
+    def forward(self, x):
+        if not self.training or x.device.type != "cpu":
+            return super().forward(x)
+        # Torch's layer draws every value by itself: twenty times as slow as 64 bits for four.
+        bits = torch.empty(math.ceil(x.numel() / 4), dtype=torch.int64).random_(-(2**63), None)
+        n_dropped = round(self.p * 2**16)
+        kept = bits.view(torch.int16)[: x.numel()].ge_(n_dropped - 2**15)
+        scale = torch.empty_like(x)
+        scale.as_strided((x.numel(),), (1,)).copy_(kept)
+        return x * scale.div_(1 - n_dropped / 2**16)
+
+
 class GlobalAveragePooling(nn.Module):
     """Mean over bands and frames: (batch, channels, bands, frames) to (batch, channels)."""
 
@@ -51,7 +124,7 @@ class TaskNetwork(nn.Module):
     tasks : str
         Letters of the tasks.
     shared : torch.nn.Sequential
-        The first block: convolution, ELU, pooling.
+        The first block: convolution, pooling, ELU.
     features : torch.nn.ModuleDict
         For each task, everything up to and with Dense-BN-ELU: the transfer feature.
     head : torch.nn.ModuleDict
@@ -61,15 +134,12 @@ class TaskNetwork(nn.Module):
     def __init__(self, tasks, channels, dense, n_outputs, bn_momentum):
         super().__init__()
         self.tasks = tasks
-        self.shared = nn.Sequential(*_convolution(1, channels[0], 5), nn.MaxPool2d((2, 1)))
+        self.shared = nn.Sequential(*_convolution(1, channels[0], 5, pool=(2, 1)))
         self.features = nn.ModuleDict(
             {task: _feature_layers(channels, dense, bn_momentum) for task in tasks}
         )
         self.head = nn.ModuleDict(
-            {
-                task: nn.Sequential(nn.Dropout(0.5), nn.Linear(dense, n_outputs[task]))
-                for task in tasks
-            }
+            {task: nn.Sequential(Dropout(0.5), nn.Linear(dense, n_outputs[task])) for task in tasks}
         )
 
     def embed(self, x, task):
@@ -139,8 +209,10 @@ def architecture_rows(n_outputs=16, n_bands=128, n_frames=43):
             x = module(x)
             name = _layer_name(module)
             if name in ("BN", "ELU"):
-                rows[-1]["layer"] += f", {name}"
-                rows[-1]["parameters"] += count_parameters(module)
+                # The table has pooling after ELU.
+                row = next(row for row in reversed(rows) if "MaxPooling" not in row["layer"])
+                row["layer"] += f", {name}"
+                row["parameters"] += count_parameters(module)
             else:
                 parameters = count_parameters(module)
                 rows.append({"layer": name, "output": _shape_text(x), "parameters": parameters})
@@ -183,48 +255,6 @@ def describe_networks(epochs, n_train_tracks, batch_size, n_outputs):
             }
         )
     return rows
-
-
-def prepare_device():
-    """Choose CUDA where there is one, else one CPU thread, and make torch repeatable.
-
-    Returns
-    -------
-    torch.device
-        Where to compute. It never enters a hash of settings.
-    """
-    # One job is one thread: jobs run side by side, and a fixed number of threads fixes the order
-    # of every sum, so that a network alone and beside others has the same bits.
-    torch.set_num_threads(1)
-    torch.backends.cudnn.benchmark = False
-    torch.backends.cudnn.deterministic = True
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def autocast(device, precision):
-    """Return the context in which a forward pass runs.
-
-    Parameters
-    ----------
-    device : torch.device
-        Where the pass runs.
-    precision : str
-        ``bf16`` (products in bfloat16, weights in float32) or ``fp32``. On CUDA, ``fp32``
-        convolutions run in TF32 where the device has it: torch's default.
-
-    Returns
-    -------
-    torch.autocast
-        The context manager.
-
-    Raises
-    ------
-    UserError
-        For any other precision.
-    """
-    if precision not in ("bf16", "fp32"):
-        raise UserError(f"networks.precision is {precision!r}; set it to 'bf16' or 'fp32'.")
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16")
 
 
 def save_weights(model, path, metadata):
@@ -279,13 +309,17 @@ def load_weights(path):
     return model.eval(), metadata
 
 
-def _convolution(n_in, n_out, size, bn_momentum=None):
-    """Convolution, batch norm where `bn_momentum` is given, ELU."""
+def _convolution(n_in, n_out, size, bn_momentum=None, pool=None):
+    """Convolution, batch norm where `bn_momentum` is given, pooling where `pool` is, ELU."""
     # A bias before batch norm is subtracted again with the batch mean.
     with_bn = bn_momentum is not None
     layers = [nn.Conv2d(n_in, n_out, size, padding="same", bias=not with_bn)]
     if with_bn:
         layers.append(nn.BatchNorm2d(n_out, eps=BN_EPS, momentum=bn_momentum))
+    if pool is not None:
+        # ELU rises everywhere, so it may wait: the maximum is at the same place, and there are
+        # half or a quarter as many values left, each of which costs an exponential.
+        layers.append(MaxPooling(pool))
     return [*layers, nn.ELU()]
 
 
@@ -297,16 +331,12 @@ def _feature_layers(channels, dense, bn_momentum):
     # of this beta is zero, and what reaches it is rounding noise that Adam would scale up.
     pooled_norm.bias.requires_grad_(False)
     return nn.Sequential(
-        *_convolution(channels[0], c2, 3, bn_momentum),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.1),
-        *_convolution(c2, c3, 3),
-        nn.MaxPool2d(2),
-        *_convolution(c3, c4, 3, bn_momentum),
-        nn.MaxPool2d(2),
-        nn.Dropout(0.1),
-        *_convolution(c4, c5, 3),
-        nn.MaxPool2d(2),
+        *_convolution(channels[0], c2, 3, bn_momentum, pool=(2, 2)),
+        Dropout(0.1),
+        *_convolution(c2, c3, 3, pool=(2, 2)),
+        *_convolution(c3, c4, 3, bn_momentum, pool=(2, 2)),
+        Dropout(0.1),
+        *_convolution(c4, c5, 3, pool=(2, 2)),
         *_convolution(c5, c6, 3),
         *_convolution(c6, c7, 1, bn_momentum),
         GlobalAveragePooling(),
@@ -322,8 +352,7 @@ def _layer_name(module):
         case nn.Conv2d():
             return "Conv {} x {}".format(*module.kernel_size)
         case nn.MaxPool2d():
-            size = module.kernel_size
-            return "MaxPooling {} x {}".format(*(size if isinstance(size, tuple) else (size, size)))
+            return "MaxPooling {} x {}".format(*module.kernel_size)
         case nn.Dropout():
             return f"Dropout ({module.p})"
         case GlobalAveragePooling():

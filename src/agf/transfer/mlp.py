@@ -7,7 +7,6 @@ evaluation included; here it sees windows of training tracks only.
 import numpy as np
 import pandas as pd
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from agf.corpus.tracks import (
@@ -21,8 +20,26 @@ from agf.corpus.tracks import (
 from agf.errors import UserError
 from agf.files import write_parquet
 from agf.keyed_random import generator, random_key
-from agf.networks.model import prepare_device
+from agf.networks.device import (
+    autocast,
+    bytes_for_data,
+    lend_device,
+    resolve_precision,
+    set_precision,
+    training_bytes,
+)
+from agf.networks.model import Dropout
+from agf.networks.updates import (
+    adam,
+    current,
+    finish_update,
+    make_trainer,
+    new_epoch,
+    pinned,
+    read_losses,
+)
 from agf.progress import progress
+from agf.tensors import reading_tensors
 
 WINDOWS_AT_A_TIME = 4096
 """Windows predicted at once."""
@@ -34,10 +51,10 @@ def build_mlp(n_inputs, hidden, n_genres):
     Kernels are Glorot uniform, drawn from torch's global generator, and biases are zero.
     """
     mlp = nn.Sequential(
-        nn.Dropout(0.5),
+        Dropout(0.5),
         nn.Linear(n_inputs, hidden),
         nn.ELU(),
-        nn.Dropout(0.5),
+        Dropout(0.5),
         nn.Linear(hidden, n_genres),
     )
     for layer in (mlp[1], mlp[4]):
@@ -46,7 +63,9 @@ def build_mlp(n_inputs, hidden, n_genres):
     return mlp
 
 
-def train_transfer(case, embedding_paths, tracks_path, split_path, out, settings, seed):
+def train_transfer(
+    case, embedding_paths, tracks_path, split_path, out, settings, seed, gpu_jobs_per_device=1
+):
     """Fit the MLP of a case on training tracks and write its predictions of evaluation tracks.
 
     Parameters
@@ -61,9 +80,12 @@ def train_transfer(case, embedding_paths, tracks_path, split_path, out, settings
         ``predictions.parquet``: ``track_id``, ``genre_top`` and one probability for each genre,
         the mean over the track's windows; sorted by ``track_id``.
     settings : dict
-        ``epochs``, ``batch_size``, ``learning_rate`` and ``hidden_units``.
+        As in :func:`fit_mlp`, the precision as :func:`agf.networks.device.resolve_precision` takes
+        it.
     seed : int
         The run's seed.
+    gpu_jobs_per_device : int
+        Jobs that may share a GPU.
 
     Raises
     ------
@@ -71,22 +93,29 @@ def train_transfer(case, embedding_paths, tracks_path, split_path, out, settings
         If embedding files are of other tracks or windows than ``tracks.parquet``, if the split has
         no evaluation track, if a genre has no training track, or if the loss is not finite.
     """
-    device = prepare_device()
     tracks = read_tracks(tracks_path)
     features, track = load_features(case, embedding_paths, tracks)
-    features = [feature.to(device) for feature in features]
     genres, labels, training, evaluation = _split_rows(tracks, tracks_path, split_path)
-    rows = np.flatnonzero(training[track])
-    mlp = fit_mlp(
-        features,
-        rows,
-        torch.from_numpy(labels[track]),
-        len(genres),
-        settings,
-        (seed, case.name),
-    )
-    rows = np.flatnonzero(evaluation[track])
-    probability = predict_windows(mlp, features, rows)
+    with lend_device(gpu_jobs_per_device) as device:
+        precision = resolve_precision(settings["precision"], device)
+        set_precision(precision, device)
+        settings = {**settings, "precision": precision}
+        width = sum(feature.shape[1] for feature in features)
+        needed = _fit_bytes(width, len(genres), len(track), settings)
+        room = bytes_for_data(device, needed, gpu_jobs_per_device, f"The transfer {case.name}")
+        mlp = fit_mlp(
+            features,
+            track,
+            np.flatnonzero(training[track]),
+            labels[track],
+            len(genres),
+            settings,
+            (seed, case.name),
+            device,
+            room,
+        )
+        rows = np.flatnonzero(evaluation[track])
+        probability = predict_windows(mlp, features, rows)
     _write_predictions(probability, track[rows], tracks, genres, evaluation, out)
 
 
@@ -107,7 +136,7 @@ def own_softmax_predictions(embedding_path, tracks_path, split_path, out):
     """
     tracks = read_tracks(tracks_path)
     genres, _, _, evaluation = _split_rows(tracks, tracks_path, split_path)
-    with safe_open(embedding_path, "pt") as file:
+    with reading_tensors(embedding_path) as file:
         names = file.keys()
         if "probability_g" not in names:
             raise UserError(f"{embedding_path} is of a network that did not learn genre (task g).")
@@ -144,7 +173,7 @@ def load_features(case, embedding_paths, tracks):
     features, first = [], None
     for task, network in zip(case.tasks, case.networks, strict=True):
         path = embedding_paths[network]
-        with safe_open(path, "pt") as file:
+        with reading_tensors(path) as file:
             track = _track_of_windows(file, path, tracks)
             features.append(file.get_tensor(f"embedding_{task}"))
         first = track if first is None else first
@@ -156,65 +185,168 @@ def load_features(case, embedding_paths, tracks):
     return features, first
 
 
-def fit_mlp(features, rows, labels, n_genres, settings, key):
-    """Fit the MLP with Adam on windows in an order shuffled anew in every epoch.
+def fit_mlp(features, track, rows, labels, n_genres, settings, key, device, room=float("inf")):
+    """Fit the MLP with Adam on windows in an order drawn anew in every epoch.
 
     Parameters
     ----------
     features : list of torch.Tensor
-        float16, shape (windows, width) each; concatenated batch by batch.
+        float16, shape (windows, width) each, on the CPU; concatenated batch by batch.
+    track : numpy.ndarray
+        Track of each window, shape (windows,), ascending.
     rows : numpy.ndarray
         The windows to fit on.
-    labels : torch.Tensor
+    labels : numpy.ndarray
         int64, shape (windows,): the genre of each window's track.
     n_genres : int
         Number of genres.
     settings : dict
-        ``epochs``, ``batch_size``, ``learning_rate`` and ``hidden_units``.
+        ``epochs``, ``batch_size`` (the last incomplete batch of an epoch is left out),
+        ``learning_rate``, ``hidden_units``, ``windows_per_track_per_epoch``, see
+        :func:`draw_windows`, and ``precision``, resolved.
     key : tuple
         Seed and names that every random draw depends on.
+    device : torch.device
+        Where to fit.
+    room : float
+        Bytes of the device that features may take; where they take more, they stay on the CPU.
 
     Returns
     -------
     torch.nn.Sequential
-        The fitted MLP, in evaluation mode, on the device of `features`.
+        The fitted MLP, in evaluation mode, on `device`.
 
     Raises
     ------
     UserError
         If the loss is not finite.
     """
-    device = features[0].device
     torch.manual_seed(random_key(*key, "initial weights"))
-    mlp = build_mlp(sum(f.shape[1] for f in features), settings["hidden_units"], n_genres).to(
-        device
-    )
-    # The fused update is one pass over the weights, which are larger than the cache.
-    optimiser = torch.optim.Adam(mlp.parameters(), lr=settings["learning_rate"], fused=True)
-    rows, labels = torch.from_numpy(rows).to(device), labels.to(device)
-    torch.manual_seed(random_key(*key, "dropout"))
-    for epoch in progress(range(settings["epochs"]), f"transfer {key[-1]}, epochs"):
-        order = torch.from_numpy(generator(*key, "windows", epoch).permutation(len(rows)))
-        for batch in rows[order.to(device)].split(settings["batch_size"]):
-            optimiser.zero_grad()
-            loss = nn.functional.cross_entropy(mlp(_concatenate(features, batch)), labels[batch])
-            loss.backward()
-            optimiser.step()
-        if not torch.isfinite(loss):
-            raise UserError(
-                f"The loss of the transfer {key[-1]} is {loss.item()} in epoch {epoch}; "
-                "lower transfer.learning_rate."
-            )
+    mlp = build_mlp(sum(f.shape[1] for f in features), settings["hidden_units"], n_genres)
+    mlp = mlp.to(device)
+    resident = sum(feature.nbytes for feature in features) <= room
+    if resident:
+        features = [feature.to(device) for feature in features]
+    train_epoch = mlp_trainer(mlp, features, track, rows, labels, settings, key, resident)
+    losses = []
+
+    def status():
+        return f"loss {losses[-1]:.4f}"
+
+    for epoch in progress(range(settings["epochs"]), f"transfer {key[-1]}, epochs", status=status):
+        losses += train_epoch(epoch)
     return mlp.eval()
 
 
+def mlp_trainer(mlp, features, track, rows, labels, settings, key, resident):
+    """Return a function that trains one epoch of the MLP.
+
+    Parameters
+    ----------
+    mlp : torch.nn.Sequential
+        Of :func:`build_mlp`, on its device; changed in place.
+    features : list of torch.Tensor
+        float16, shape (windows, width) each; on the device of `mlp` if `resident`, else on the CPU.
+    track, rows, labels, settings, key
+        As in :func:`fit_mlp`.
+    resident : bool
+        Whether batches are put together on the device.
+
+    Returns
+    -------
+    callable
+        Takes the number of the epoch, returns the losses of its updates, a list of float.
+    """
+    device = mlp[1].weight.device
+    optimiser = adam([{"params": list(mlp.parameters())}], settings["learning_rate"], device)
+    labels = torch.from_numpy(labels).to(device)
+    limit = settings["windows_per_track_per_epoch"]
+    n_rows = len(draw_windows(track[rows], limit, key, 0))
+    tables = new_epoch(n_rows, settings["batch_size"], ["window"], device)
+    batch_size = tables.rows["window"].shape[1]
+    buffer = None
+    if not resident:
+        width = sum(feature.shape[1] for feature in features)
+        buffer = torch.zeros(batch_size, width, dtype=torch.float16, device=device)
+
+    def update():
+        window = current(tables, "window")
+        x = _concatenate(features, window) if resident else buffer
+        optimiser.zero_grad()
+        with autocast(settings["precision"], device):
+            logits = mlp(x.float())
+        loss = nn.functional.cross_entropy(logits.float(), labels[window])
+        loss.backward()
+        optimiser.step()
+        finish_update(tables, loss)
+
+    train = make_trainer(update, mlp, optimiser, tables, buffer)
+
+    def train_epoch(epoch):
+        order = rows[draw_windows(track[rows], limit, key, epoch)]
+
+        def load(i):
+            window = torch.from_numpy(order[i * batch_size : (i + 1) * batch_size])
+            return pinned(_concatenate(features, window), device)
+
+        train(random_key(*key, "dropout", epoch), None if resident else load, window=order)
+        return read_losses(
+            tables,
+            f"the transfer {key[-1]} in epoch {epoch}",
+            "lower transfer.learning_rate",
+        )
+
+    return train_epoch
+
+
+def draw_windows(track, limit, key, epoch):
+    """Draw the windows of one epoch, in the order in which they are visited.
+
+    Parameters
+    ----------
+    track : numpy.ndarray
+        Track of each window, shape (windows,), ascending.
+    limit : int or None
+        Windows drawn of each track, without replacement; of a track with fewer, all. None: all.
+    key : tuple
+        Seed and names that the draw depends on.
+    epoch : int
+        Number of the epoch.
+
+    Returns
+    -------
+    numpy.ndarray
+        int64: positions in `track`. There are as many in every epoch.
+    """
+    order = generator(*key, "windows", epoch).permutation(len(track))
+    if limit is None:
+        return order
+    # Windows of a track side by side, in their random order; the first of them stay.
+    by_track = order[np.argsort(track[order], kind="stable")]
+    _, first, count = np.unique(track, return_index=True, return_counts=True)
+    rank = np.arange(len(track)) - np.repeat(first, count)
+    drawn = np.zeros(len(track), bool)
+    drawn[by_track[rank < limit]] = True
+    return order[drawn[order]]
+
+
 def predict_windows(mlp, features, rows):
-    """Return genre probabilities of some windows, float32, shape (rows, genres)."""
-    rows = torch.from_numpy(rows).to(features[0].device)
+    """Return genre probabilities of some windows, float32, shape (rows, genres).
+
+    Parameters
+    ----------
+    mlp : torch.nn.Sequential
+        In evaluation mode.
+    features : list of torch.Tensor
+        float16, shape (windows, width) each, on the CPU.
+    rows : numpy.ndarray
+        The windows.
+    """
+    device = mlp[1].weight.device
     with torch.inference_mode():
         parts = [
-            torch.softmax(mlp(_concatenate(features, batch)), 1).cpu()
-            for batch in rows.split(WINDOWS_AT_A_TIME)
+            torch.softmax(mlp(_concatenate(features, batch).to(device).float()), 1).cpu()
+            for batch in torch.from_numpy(rows).split(WINDOWS_AT_A_TIME)
         ]
     return torch.cat(parts).numpy()
 
@@ -234,8 +366,17 @@ def mean_over_tracks(probability, track):
     return distinct, sums / count[:, None]
 
 
+def _fit_bytes(width, n_genres, n_windows, settings):
+    """Return the bytes that a fit takes besides the features: MLP, batches, tables, prediction."""
+    mlp = build_mlp(width, settings["hidden_units"], n_genres).to("meta")
+    batch = torch.empty(settings["batch_size"], width, device="meta")
+    fit = training_bytes(mlp, lambda mlp, x: mlp(x), batch)
+    prediction = 4 * WINDOWS_AT_A_TIME * (width + 2 * settings["hidden_units"] + 2 * n_genres)
+    return fit + prediction + 8 * 3 * n_windows
+
+
 def _concatenate(features, batch):
-    return torch.cat([feature[batch] for feature in features], 1).float()
+    return torch.cat([feature[batch] for feature in features], 1)
 
 
 def _track_of_windows(file, path, tracks):
