@@ -13,7 +13,6 @@ import contextlib
 import datetime
 import itertools
 import os
-import platform
 import re
 import shutil
 import statistics
@@ -22,12 +21,12 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from importlib.metadata import version
 from pathlib import Path
 
 import psutil
 import pyarrow.parquet as pq
 import yaml
+from measure import describe_commit, describe_machine, high_water_mark
 from stand_in_corpus import FMA_TRACKS, add_tracks, count_artists, find_clips, write_stand_in
 
 from agf.corpus.digests import FEATURES
@@ -40,6 +39,7 @@ CORES = 2
 POLLS_PER_SECOND = 20
 REPEATS = 3
 NEW_TRACKS = 10
+PACKAGES = ("snakemake", "pandas", "pyarrow", "psutil")
 
 TARGETS = ("all", "corpus", "features", "targets", "networks", "transfer", "tables")
 
@@ -267,7 +267,7 @@ def _run(command, folder, name):
         )
         try:
             while process.poll() is None:
-                own = max(own, _high_water_mark(process.pid))
+                own = max(own, high_water_mark(process.pid))
                 tree = max(tree, _tree_memory(process.pid))
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     process.wait(1 / POLLS_PER_SECOND)
@@ -281,13 +281,6 @@ def _run(command, folder, name):
         raise UserError(f"The step {name!r} failed. Its output ends:\n{_tail(output)}")
     # Memory that all processes share is in the sum once for each, so the sum is never too small.
     return seconds, own / 1e6, max(own, tree) / 1e6, output
-
-
-def _high_water_mark(pid):
-    """Return the peak resident memory of a process in bytes, 0 where it is just ending."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    peak = re.search(r"^VmHWM:\s+(\d+) kB", status, re.M)
-    return int(peak[1]) * 1024 if peak else 0
 
 
 def _tree_memory(pid):
@@ -307,30 +300,6 @@ def _tree_memory(pid):
 
 def _tail(output):
     return "\n".join(output.splitlines()[-40:])
-
-
-def describe_machine():
-    """Return processor, cores, memory, kernel and the versions that matter."""
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-    return {
-        "processor": model[1] if model else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gigabytes": round(psutil.virtual_memory().total / 1e9, 1),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("snakemake", "pandas", "pyarrow", "psutil")},
-        },
-    }
-
-
-def describe_commit():
-    """Return what git calls the state of the project, None where it does not know."""
-    if shutil.which("git") is None:
-        return None
-    command = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None
 
 
 def check_targets(size):
@@ -538,7 +507,7 @@ def run(arguments):
         "commit": describe_commit(),
         "command": f"python benchmarks/scale.py --clips FOLDER --tracks {numbers} "
         f"--shards {arguments.shards}",
-        "machine": describe_machine(),
+        "machine": describe_machine(*PACKAGES),
         "clips": len(clips),
         "clips_megabytes": sum(clip.stat().st_size for clip in clips) / 1e6,
         "shards": arguments.shards,

@@ -26,6 +26,12 @@ def test_no_track_is_lost(results):
     assert list(split.track_id) == list(tracks.track_id)
 
 
+def test_what_is_temporary_is_gone(results):
+    """Spectrograms in one file and embeddings would be the largest files of all."""
+    left = [path.relative_to(results).parts[0] for path in results.rglob("*.safetensors")]
+    assert set(left) == {"networks", "targets"}
+
+
 def test_every_network_was_trained_as_configured(results):
     for network in all_networks():
         folder = results / "networks" / "random" / "seed0" / network.name

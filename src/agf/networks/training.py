@@ -122,11 +122,9 @@ def train_network(
     with lend_device(gpu_jobs_per_device) as device:
         precision = resolve_precision(settings["precision"], device)
         set_precision(precision, device)
-        digest = training_digest(
-            data, network.name, dict(settings), seed, code, device.type, precision
-        )
-        checkpoint = Path(resume_dir) / digest / "state.safetensors"
         settings = {**settings, "precision": precision}
+        digest = training_digest(data, network.name, settings, seed, code, device.type)
+        checkpoint = Path(resume_dir) / digest / "state.safetensors"
         torch.manual_seed(random_key(seed, network.name, "initial weights"))
         n_outputs = {task: data.targets[task].shape[1] for task in network.tasks}
         model = build_network(network, n_outputs, settings["bn_momentum"])
