@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 import performance
 import pyarrow.parquet as pq
-from measure import describe_command, describe_commit, describe_machine
+from measure import describe_commit, describe_machine
 
 from agf.errors import UserError
 from agf.files import write_json
@@ -126,7 +126,7 @@ def main():
     run = {
         "date": datetime.date.today().isoformat(),
         "commit": describe_commit(),
-        "command": describe_command(),
+        "command": "python benchmarks/stages.py FOLDER",
         "machine": describe_machine(*PACKAGES),
         "corpus": arguments.results.resolve().name,
         "tracks": pq.read_metadata(tracks).num_rows,
