@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections import Counter
 
@@ -22,6 +23,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from agf.errors import UserError
 from agf.networks.crops import Scaler, cut, standardise
 from agf.networks.data import TrainingData
 from agf.networks.device import autocast, lend_device, set_precision, training_bytes
@@ -524,4 +526,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except UserError as error:
+        sys.exit(str(error))

@@ -90,7 +90,7 @@ STAGES = {
         "Whole grid of the paper on one GPU",
         "eager, one network at a time",
         "at most 45 minutes, projected from steps/s measured at full size (25,000 clips, 66,400 "
-        "steps per 200 epochs, all windows in the MLPs)",
+        "steps per task in 200 epochs, all windows in the MLPs)",
         "python benchmarks/gpu.py",
     ),
 }
@@ -149,20 +149,22 @@ def page(results):
     lines = [
         "# Performance",
         "",
-        "What each stage costs beside the obvious way to do the same. Both run in turns on one "
-        "machine, after a round that does not count, so that a slow minute of the machine falls on "
-        "both. A speed-up is taken in every round; the tables give the median over the rounds "
-        "(smallest to largest). A process has one thread. Each script says what was expected of "
-        "it, and why.",
+        "What the stages that take the time cost beside the obvious way to do the same. Both run "
+        "in turns on one machine, after a round that does not count, so that a slow minute of the "
+        "machine falls on both. A speed-up is taken in every round; the tables give the median "
+        "over the rounds (smallest to largest). A process has one thread. Each script says what "
+        "was expected of it, and why.",
         "",
-        "This page is made by `benchmarks/performance.py` from the files in `benchmarks/results/`, "
-        "which hold more than it shows; it is not edited by hand. To measure again, with FOLDER "
-        "any folder of MP3 clips of 30 s, a hundred or more:",
+        "This page is made from the files in `benchmarks/results/`, which hold more than it shows; "
+        "it is not edited by hand. Every benchmark replaces its file there and makes the page anew "
+        "(`git checkout benchmarks docs` takes that back). Measure on a quiet machine. FOLDER is "
+        "any folder of MP3 clips of 30 s, a hundred or more; here 235 clips of Magnatune's music. "
+        "With `.venv` activated:",
         "",
         "```sh",
         "export OMP_NUM_THREADS=1",
         *commands,
-        "python benchmarks/stages.py results/CORPUS    # after a run: its time and memory",
+        "python benchmarks/stages.py results/CORPUS    # of a finished run: its time and memory",
         "python benchmarks/performance.py              # this page, from the figures there are",
         "```",
         "",

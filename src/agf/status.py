@@ -51,7 +51,8 @@ def summarise_status(results):
     str
         The scan and the selection; per feature the shards that are complete, the others by name
         with the last line of their log; per split and seed what is there of targets, networks and
-        cases; the tables.
+        cases; trainings and transfers that are not complete with the last line of their log; the
+        tables.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def summarise_status(results):
     if not any((results / name).is_dir() for name in FOLDERS):
         what = "holds nothing of a run" if results.is_dir() else "does not exist"
         raise UserError(f"{results} {what}: give the folder of a corpus, like results/demo.")
-    blocks = [_corpus(results), _features(results), _runs(results), _tables(results)]
+    blocks = [_corpus(results), _features(results), _runs(results), _open_jobs(results)]
+    blocks.append(_tables(results))
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -144,6 +146,25 @@ def _runs(results):
         return ""
     header = ["split", "seed", "tracks split", "targets", "networks", "cases"]
     return _columns([header, *rows])
+
+
+def _open_jobs(results):
+    """Return the last lines of the logs of networks and cases whose result is not there."""
+    lines = []
+    for rule, stage, result in (
+        ("train_network", "networks", "weights.safetensors"),
+        ("train_transfer", "cases", "predictions.parquet"),
+    ):
+        logs = results / "logs" / rule
+        for log in sorted(logs.rglob("*.log")):
+            name = log.relative_to(logs).with_suffix("")
+            if not (results / stage / name / result).is_file():
+                lines.append([rule, str(name), _cut(_last_line(log) or "")])
+    if not lines:
+        return ""
+    text = _columns(lines[:LISTED], right=False)
+    more = f"\nand {len(lines) - LISTED:,} more" if len(lines) > LISTED else ""
+    return f"Failed or still running, with the last line of the log\n{text}{more}"
 
 
 def _splits(results):

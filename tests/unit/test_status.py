@@ -164,3 +164,31 @@ def test_a_folder_without_a_run_is_one_sentence(tmp_path):
         summarise_status(tmp_path / "nowhere")
     with pytest.raises(UserError, match="holds nothing of a run"):
         summarise_status(tmp_path)
+
+
+def test_networks_in_training_are_shown_with_the_last_line_of_their_log(results):
+    logs = results / "logs"
+    for rule, name, line in (
+        (
+            "train_network",
+            "stn-g",
+            "12:00:00 stn-g, epochs: 3 of 9, task g, loss 0.5, 40.1 steps/s",
+        ),
+        (
+            "train_network",
+            "stn-s",
+            "12:00:00 stn-s, epochs: 9 of 9, task s, loss 0.4, 40.1 steps/s",
+        ),
+        ("train_transfer", "mtn-gs", "12:00:00 transfer mtn-gs, epochs: 1 of 5, loss 1.2"),
+    ):
+        path = logs / rule / "random" / "seed0" / f"{name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f"11:59:00 before\n{line}\n")
+    touch(results / "networks" / "random" / "seed0" / "stn-s" / "weights.safetensors")
+    lines = summarise_status(results).splitlines()
+    running = [line.split(maxsplit=2) for line in lines if line.startswith("train_")]
+    assert [line[:2] for line in running] == [
+        ["train_network", "random/seed0/stn-g"],
+        ["train_transfer", "random/seed0/mtn-gs"],
+    ]
+    assert running[0][2].endswith("epochs: 3 of 9, task g, loss 0.5, 40.1 steps/s")

@@ -17,7 +17,8 @@ rule pack_mels:
         mel=ancient(expand(rules.extract_mel.output.mel, shard=SHARDS)),
         tracks=ancient(TRACKS),
     output:
-        mels=temp(MELS),
+        # Not temporary: what reads a removed file as ancient would run again with it.
+        mels=MELS,
     log:
         f"{LOGS}/pack_mels.log",
     benchmark:
