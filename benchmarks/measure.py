@@ -10,7 +10,6 @@ import pickle
 import platform
 import re
 import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -20,10 +19,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 import performance
-import psutil
 
 from agf.errors import UserError
 from agf.files import write_json
+from agf.machine import describe_commit, describe_hardware
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -159,33 +158,10 @@ def describe_machine(*packages):
     Returns
     -------
     dict
-        ``processor``, ``cores``, ``memory_gigabytes``, ``kernel`` and ``versions``, Python's among
-        them; ``gpu`` where the benchmark has imported torch and torch sees one.
+        As :func:`agf.provenance.describe_hardware`, and ``versions``, Python's among them.
     """
-    model = re.search(r"^model name\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)
-    machine = {
-        "processor": model[1] if model else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)),
-        "memory_gigabytes": round(psutil.virtual_memory().total / 1e9, 1),
-        "kernel": f"{platform.system()} {platform.release()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in packages},
-        },
-    }
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_available():
-        machine["gpu"] = torch.cuda.get_device_name()
-    return machine
-
-
-def describe_commit():
-    """Return what git calls the state of the project, None where it does not know."""
-    if shutil.which("git") is None:
-        return None
-    command = ["git", "describe", "--always", "--dirty"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    return done.stdout.strip() if done.returncode == 0 else None
+    versions = {name: version(name) for name in packages}
+    return {**describe_hardware(), "versions": {"python": platform.python_version(), **versions}}
 
 
 def describe_command():
@@ -253,7 +229,7 @@ def record(
     result = {
         "stage": name,
         "date": datetime.date.today().isoformat(),
-        "commit": describe_commit(),
+        "commit": describe_commit(ROOT),
         "command": describe_command(),
         "machine": describe_machine(*packages),
         "load_average": {"before": LOAD_AT_START, "after": os.getloadavg()[0]},

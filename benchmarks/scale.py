@@ -26,12 +26,13 @@ from pathlib import Path
 import psutil
 import pyarrow.parquet as pq
 import yaml
-from measure import describe_commit, describe_machine, high_water_mark
+from measure import describe_machine, high_water_mark
 from stand_in_corpus import FMA_TRACKS, add_tracks, count_artists, find_clips, write_stand_in
 
 from agf.corpus.digests import FEATURES
 from agf.errors import UserError
 from agf.files import write_json, write_text
+from agf.machine import describe_commit
 
 ROOT = Path(__file__).resolve().parents[1]
 SEED = 0
@@ -43,7 +44,16 @@ PACKAGES = ("snakemake", "pandas", "pyarrow", "psutil")
 
 TARGETS = ("all", "corpus", "features", "targets", "networks", "transfer", "tables")
 
-PROJECT = ("Snakefile", "config.yaml", "workflow", "src", "profiles", "envs", "resources")
+PROJECT = (
+    "Snakefile",
+    "config.yaml",
+    "requirements.lock",
+    "workflow",
+    "src",
+    "profiles",
+    "envs",
+    "resources",
+)
 
 STUBS = {
     "src/agf/features/shards.py": (
@@ -504,7 +514,7 @@ def run(arguments):
     numbers = " ".join(map(str, arguments.tracks))
     results = {
         "date": datetime.date.today().isoformat(),
-        "commit": describe_commit(),
+        "commit": describe_commit(ROOT),
         "command": f"python benchmarks/scale.py --clips FOLDER --tracks {numbers} "
         f"--shards {arguments.shards}",
         "machine": describe_machine(*PACKAGES),

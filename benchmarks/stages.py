@@ -14,10 +14,11 @@ from pathlib import Path
 import pandas as pd
 import performance
 import pyarrow.parquet as pq
-from measure import describe_commit, describe_machine
+from measure import describe_machine
 
 from agf.errors import UserError
 from agf.files import write_json
+from agf.machine import describe_commit
 
 RULES = performance.ROOT / "workflow" / "rules"
 COLUMNS = ("s", "cpu_time", "max_rss")
@@ -118,15 +119,17 @@ def main():
     arguments = parser.parse_args()
     try:
         tracks = arguments.results / "corpus" / "tracks.parquet"
-        if not tracks.exists():
-            raise UserError(f"{tracks} is missing: give the results folder of a finished run")
+        table = arguments.results / "tables" / "table4.md"
+        for path in (tracks, table):
+            if not path.exists():
+                raise UserError(f"{path} is missing: give the results folder of a finished run")
         rules = sum_rules(read_jobs(arguments.results / "benchmarks"), read_reserved(RULES))
     except UserError as error:
         sys.exit(str(error))
     run = {
         "date": datetime.date.today().isoformat(),
-        "commit": describe_commit(),
-        "command": "python benchmarks/stages.py FOLDER",
+        "commit": describe_commit(performance.ROOT),
+        "command": "python benchmarks/stages.py results/CORPUS",
         "machine": describe_machine(*PACKAGES),
         "corpus": arguments.results.resolve().name,
         "tracks": pq.read_metadata(tracks).num_rows,

@@ -82,6 +82,12 @@ def _parser():
     status = commands.add_parser("status", help="print how far a run is, stage by stage")
     status.add_argument("results", type=Path, metavar="results/CORPUS")
     status.set_defaults(run=_status)
+
+    verify = commands.add_parser(
+        "verify", help="hold the files of a finished run against what it wrote"
+    )
+    verify.add_argument("results", type=Path, metavar="results/CORPUS")
+    verify.set_defaults(run=_verify)
     return parser
 
 
@@ -129,3 +135,14 @@ def _status(options):
     from agf.status import summarise_status
 
     print(summarise_status(options.results))
+
+
+def _verify(options):
+    from agf.verify import verify_results
+
+    n_files, n_rows, differences = verify_results(options.results)
+    for difference in differences:
+        print(difference)
+    if differences:
+        raise UserError(f"{options.results} is not as the run left it ({len(differences)} times).")
+    print(f"{n_files} files and {n_rows} rows of features are what the run wrote.")

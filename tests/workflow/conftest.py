@@ -70,7 +70,7 @@ def copy_project(folder):
     for name in ("workflow", "src", "profiles", "envs", "resources"):
         ignore = shutil.ignore_patterns("__pycache__", "*.egg-info")
         shutil.copytree(ROOT / name, folder / name, ignore=ignore)
-    for name in ("Snakefile", "config.yaml"):
+    for name in ("Snakefile", "config.yaml", "requirements.lock"):
         shutil.copy2(ROOT / name, folder / name)
     write_config(folder, TINY)
 

@@ -1,6 +1,7 @@
 """The whole workflow, from audio to the paper's tables."""
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -9,6 +10,7 @@ from conftest import TINY, copy_project, planned, snakemake, write_config
 
 from agf.evaluation.metrics import evaluate_predictions
 from agf.tasks import AGF_TASKS, all_cases, all_networks
+from agf.verify import verify_results
 
 pytestmark = pytest.mark.workflow
 
@@ -27,9 +29,9 @@ def test_no_track_is_lost(results):
 
 
 def test_what_is_temporary_is_gone(results):
-    """Spectrograms in one file and embeddings would be the largest files of all."""
-    left = [path.relative_to(results).parts[0] for path in results.rglob("*.safetensors")]
-    assert set(left) == {"networks", "targets"}
+    """Embeddings would be the largest files of all."""
+    assert not list(results.glob("embeddings/**/*.safetensors"))
+    assert list(results.glob("networks/**/weights.safetensors"))
 
 
 def test_every_network_was_trained_as_configured(results):
@@ -99,3 +101,18 @@ def test_a_bad_configuration_is_one_sentence_before_any_job(tmp_path, arguments,
     assert sentence in output
     assert "Traceback" not in output
     assert not (tmp_path / "results").exists()
+
+
+def test_a_finished_run_verifies_and_says_which_file_was_changed(tiny, tmp_path):
+    n_files, n_rows, differences = verify_results(tiny / "results" / "tiny")
+    assert differences == []
+    assert n_files > 35 * 3 + 65 * 2
+    assert n_rows == 3 * len(
+        pd.read_parquet(tiny / "results" / "tiny" / "corpus" / "tracks.parquet")
+    )
+    copy = shutil.copytree(tiny / "results" / "tiny", tmp_path / "tiny")
+    changed = copy / "networks" / "random" / "seed0" / "mtn-gs" / "weights.safetensors"
+    content = bytearray(changed.read_bytes())
+    content[-1] ^= 1
+    changed.write_bytes(content)
+    assert verify_results(copy)[2] == [f"{changed} is not what the run wrote."]

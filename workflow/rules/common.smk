@@ -128,3 +128,30 @@ def network_targets(wildcards):
 def case_embeddings(wildcards):
     networks = dict.fromkeys(case_by_name(wildcards.case).networks)
     return [f"{RESULTS}/embeddings/{wildcards.split}/seed{wildcards.seed}/{name}.safetensors" for name in networks]
+
+
+def script_hashes():
+    """Return the hash of the code behind every script of the workflow."""
+    folder = os.path.join(workflow.basedir, "workflow", "scripts")
+    names = sorted(name for name in os.listdir(folder) if name.endswith(".py"))
+    return {name: settings(name)["code"] for name in names}
+
+
+def provenance_files(wildcards):
+    """Return the files of a run whose digests are recorded: what each stage wrote, tables and features left out.
+
+    Features are written anew where only their keys change; their content is in corpus/digests.
+    """
+    checkpoints.scan_corpus.get()
+    checkpoints.digest_contents.get()
+    corpus = [f"{RESULTS}/corpus/{name}.parquet" for name in ("scan", "genres", "tracks", "rejected")]
+    split = [f"{RESULTS}/splits/{SPLIT}.parquet", f"{RESULTS}/networks/{SPLIT}/scaler.parquet"]
+    kinds = ("parquet", "bags.parquet", "dictionary.safetensors", "topics.safetensors", "top_words.csv", "json")
+    targets = expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.{{kind}}", task=AGF_TASKS, kind=kinds)
+    folder = f"{RESULTS}/networks/{SPLIT}/seed{SEED}/{{network}}"
+    names = ("weights.safetensors", "history.parquet", "summary.json")
+    networks = expand(f"{folder}/{{name}}", network=NETWORKS, name=names)
+    scored = [*CASES, *(f"{case}-softmax" for case in WIDE_CASES)]
+    folder = f"{RESULTS}/cases/{SPLIT}/seed{SEED}/{{case}}"
+    cases = expand(f"{folder}/{{name}}", case=scored, name=("predictions.parquet", "metrics.json"))
+    return [*corpus, *contents(*DIGESTS), *split, *targets, *networks, *cases]

@@ -1,13 +1,18 @@
 """Tables: the paper's Tables 1 to 5 and Figure 3, with baselines.
 
 Reads   cases/{split}/seed{seed}/{case}/metrics.json, features/mfcc/{shard}.parquet, targets/{split}/{task}.json
-Writes  tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md), tables/figure3 (.png, .svg)
+Writes  provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md), tables/figure3
+        (.png, .svg), tables/SHA256SUMS
 Steps   1. collect_metrics puts the metrics of all cases into one file
         2. score_baselines scores majority class, class prior and MFCC statistics with logistic regression
-        3. draw_tables makes the tables and the figure; `agf tables` makes the same from any metrics file
+        3. write_provenance records data, settings, code and libraries, and the digests of what the stages wrote
+        4. draw_tables makes the tables and the figure; `agf tables` makes the same from any metrics file
 """
 
 TABLES = f"{RESULTS}/tables"
+
+# Where a run computes changes none of its results.
+RECORDED = {key: value for key, value in config.items() if key != "gpu_jobs_per_device"}
 
 
 rule collect_metrics:
@@ -60,6 +65,32 @@ rule score_baselines:
         "../scripts/score_baselines.py"
 
 
+rule write_provenance:
+    input:
+        contents=after("digests", contents(*DIGESTS)),
+        files=provenance_files,
+        lock="requirements.lock",
+    output:
+        provenance=f"{RESULTS}/provenance.json",
+    log:
+        f"{LOGS}/write_provenance.log",
+    benchmark:
+        f"{BENCHMARKS}/write_provenance.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        run=settings("write_provenance.py", configuration=RECORDED, scripts=script_hashes()),
+        results=lambda wildcards: RESULTS,
+    message:
+        "Recording what the run was made of"
+    script:
+        "../scripts/write_provenance.py"
+
+
 rule draw_tables:
     input:
         contents=after("digests", contents("genre_top")),
@@ -67,10 +98,12 @@ rule draw_tables:
         baselines=rules.score_baselines.output.baselines,
         targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
         tracks=ancient(TRACKS),
+        provenance=rules.write_provenance.output.provenance,
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),
         figure=expand(f"{TABLES}/figure3.{{kind}}", kind=["png", "svg"]),
+        sums=f"{TABLES}/SHA256SUMS",
     log:
         f"{LOGS}/draw_tables.log",
     benchmark:

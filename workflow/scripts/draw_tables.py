@@ -9,5 +9,6 @@ with job(snakemake.log[0]):
         list(source.targets),
         source.tracks,
         snakemake.params.published,
+        source.provenance,
         snakemake.params.out,
     )

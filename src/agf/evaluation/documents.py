@@ -29,7 +29,14 @@ ALIAS_NOTE = "† An MTN of one task is its STN; the value is repeated, nothing 
 
 
 def write_tables(
-    metrics_path, out_dir, sizes=None, layers=None, baselines=None, published=None, notes=()
+    metrics_path,
+    out_dir,
+    sizes=None,
+    layers=None,
+    baselines=None,
+    published=None,
+    notes=(),
+    provenance=None,
 ):
     """Write Tables 1 to 5 as CSV and Markdown, and Figure 3 as PNG and SVG.
 
@@ -51,6 +58,8 @@ def write_tables(
     notes : sequence of str
         Sentences put under Tables 3 to 5 and Figure 3, for example that the transfer was fitted
         on all rows.
+    provenance : str, optional
+        Hash of the run's provenance; shown under every table.
 
     Returns
     -------
@@ -101,6 +110,8 @@ def write_tables(
         text = _markdown(f"Table {name[-1]}. {title}", table, sentences)
         if name == "table4" and baselines is not None:
             text += "\n" + _markdown("Baselines", baselines, [BASELINE_NOTE], level=2)
+        if provenance is not None:
+            text += f"\nProvenance: {provenance}\n"
         write_text(text, out_dir / f"{name}.md")
         written += [out_dir / f"{name}.csv", out_dir / f"{name}.md"]
     if baselines is not None:

@@ -15,6 +15,7 @@ from agf.evaluation.metrics_file import read_metrics
 from agf.evaluation.published import read_published
 from agf.files import replacing, write_json
 from agf.networks.model import architecture_rows
+from agf.provenance import SUMS, write_sums
 
 
 def score_predictions(predictions, metrics):
@@ -49,7 +50,7 @@ def write_baselines(tracks, split, mfcc_paths, out):
         table.to_csv(temporary, index=False)
 
 
-def write_run_tables(metrics, baselines, targets, tracks, published, out_dir):
+def write_run_tables(metrics, baselines, targets, tracks, published, provenance, out_dir):
     """Write the paper's tables and figure for one run.
 
     Parameters
@@ -62,22 +63,26 @@ def write_run_tables(metrics, baselines, targets, tracks, published, out_dir):
         ``corpus/tracks.parquet``: its top genres are the outputs of task g.
     published : str or pathlib.Path
         Folder with the published tables.
+    provenance : str or pathlib.Path
+        ``provenance.json``, whose hash every table carries.
     out_dir : str or pathlib.Path
-        Where the tables go.
+        Where the tables go, and ``SHA256SUMS`` of them.
     """
     n_genres = len(genre_titles(read_tracks(tracks)))
     sizes = {"g": {"outputs": n_genres, "words": None}}
     for path in targets:
         summary = json.loads(Path(path).read_text(encoding="utf-8"))
         sizes[summary["task"]] = {"outputs": summary["n_topics"], "words": summary["n_words"]}
-    write_tables(
+    written = write_tables(
         metrics,
         out_dir,
         sizes=sizes,
         layers=architecture_rows(n_genres),
         baselines=pd.read_csv(baselines),
         published=read_published(published),
+        provenance=json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"],
     )
+    write_sums([*written, metrics], Path(out_dir) / SUMS)
 
 
 def summarise_run(results):
