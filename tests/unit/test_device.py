@@ -4,6 +4,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -52,6 +53,27 @@ def test_jobs_spread_over_the_gpus_and_wait_when_all_places_are_taken(tmp_path, 
     assert found == [1]
     for place in held[:3]:
         place.__exit__(None, None, None)
+
+
+def test_each_job_computes_on_the_gpu_it_was_lent(tmp_path, monkeypatch):
+    """CUDA as jobs see it, without one: two devices, known by their UUIDs on the whole machine."""
+    chosen = []
+    for name, value in {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_properties": lambda index: SimpleNamespace(uuid=f"GPU-{index}"),
+        "get_device_name": lambda device: "stand-in",
+        "set_device": chosen.append,
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(device_module.tempfile, "gettempdir", lambda: str(tmp_path))
+    with lend_device(1) as first, lend_device(1) as second:
+        assert {str(first), str(second)} == {"cuda:0", "cuda:1"}
+    assert chosen == [first, second]
+    (folder,) = tmp_path.iterdir()
+    assert {file.name for file in folder.iterdir()} == {"GPU-0.0.lock", "GPU-1.0.lock"}
+    with lend_device(1) as third:
+        assert str(third) == "cuda:0"
 
 
 def test_a_killed_job_gives_its_place_back(tmp_path):

@@ -44,8 +44,8 @@ def lend_device(gpu_jobs_per_device):
     Parameters
     ----------
     gpu_jobs_per_device : int
-        Jobs that may share a GPU. Under Slurm, which has chosen the GPU already, it only says how
-        much of its memory is the job's.
+        Jobs that may share a GPU. Where a cluster gives every job a GPU of its own, set it to 1, or
+        a job takes itself for one of several.
 
     Yields
     ------
@@ -63,15 +63,13 @@ def lend_device(gpu_jobs_per_device):
         _keep_freed_memory()
         yield torch.device("cpu")
         return
-    with ExitStack() as stack:
-        index = 0
-        if "SLURM_JOB_ID" not in os.environ:
-            names = [
-                str(torch.cuda.get_device_properties(i).uuid)
-                for i in range(torch.cuda.device_count())
-            ]
-            folder = Path(tempfile.gettempdir()) / f"agf-gpu-{os.getuid()}"
-            index = stack.enter_context(_lease(names, gpu_jobs_per_device, folder))
+    # Of the GPUs that the job sees: all of them, those that CUDA_VISIBLE_DEVICES names, or the one
+    # that a cluster gave it.
+    names = [
+        str(torch.cuda.get_device_properties(i).uuid) for i in range(torch.cuda.device_count())
+    ]
+    folder = Path(tempfile.gettempdir()) / f"agf-gpu-{os.getuid()}"
+    with _lease(names, gpu_jobs_per_device, folder) as index:
         device = torch.device("cuda", index)
         torch.cuda.set_device(device)
         logger.info("Computing on %s, %s.", device, torch.cuda.get_device_name(device))
