@@ -1,5 +1,6 @@
 """Checking the configuration against its schema, one clear sentence per mistake."""
 
+import math
 import os
 from difflib import get_close_matches
 from pathlib import Path
@@ -49,6 +50,7 @@ def check_config(config, schema):
     validator = jsonschema.Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(config), key=lambda error: list(error.path)):
         raise UserError(_sentence(error))
+    _check_finite(config)
     spectrogram = config["spectrogram"]
     if spectrogram["hop_length"] > spectrogram["n_fft"]:
         raise UserError(
@@ -107,7 +109,7 @@ def _check_source(config):
                 "folder of tagged files has one."
             )
         if not Path(config["tags_file"]).is_file():
-            raise UserError(f"config key tags_file: {config['tags_file']} does not exist.")
+            raise UserError(f"config key tags_file: {_shown(config['tags_file'])} does not exist.")
     if source == "folder" and config["split"]["kind"] in ("fma", "paper"):
         raise UserError(
             f"config key split.kind is {config['split']['kind']!r}, which only FMA has: take "
@@ -135,11 +137,26 @@ def _check_data(config):
         wanted[1:1] = [("data_dir", data_dir / "fma_metadata" / name) for name in names]
     for key, path in wanted:
         if not path.exists():
-            raise UserError(f"config key {key}: {path} does not exist.")
+            raise UserError(f"config key {key}: {_shown(path)} does not exist.")
         if path.is_dir() == (path.suffix == ".csv"):
             raise UserError(
-                f"config key {key}: {path} is not a {'file' if path.is_dir() else 'folder'}."
+                f"config key {key}: {_shown(path)} is not a "
+                f"{'file' if path.is_dir() else 'folder'}."
             )
+
+
+def _check_finite(section, path=""):
+    """Refuse .nan and .inf, which are numbers to YAML and to a schema."""
+    for key, value in section.items():
+        if isinstance(value, dict):
+            _check_finite(value, f"{path}{key}.")
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"config key {path}{key} is {value}; it must be a finite number.")
+
+
+def _shown(path):
+    """Return a path as it is read in a message of one line."""
+    return str(path) if str(path).isprintable() else repr(str(path))
 
 
 def _sentence(error):
