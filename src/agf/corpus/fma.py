@@ -8,7 +8,6 @@ import ast
 import logging
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
 from agf.errors import UserError
@@ -86,8 +85,8 @@ def read_tracks(path, subset="large"):
     missing = [".".join(source) for source in COLUMNS.values() if source not in table.columns]
     if missing:
         raise UserError(f"{path} lacks the columns {', '.join(missing)} of FMA's tracks.csv.")
-    ids = pd.to_numeric(pd.Series(table.index), errors="coerce")
-    bad = ids.isna() | (ids < 0) | (ids % 1 != 0)
+    ids = _numbers(pd.Series(table.index))
+    bad = ids.isna() | (ids < 0)
     if bad.any():
         raise UserError(
             f"{path}: {table.index[bad.argmax()]!r} is not a track id (a whole number)."
@@ -156,9 +155,18 @@ def read_genres(path):
     try:
         genres = pd.read_csv(path)
         genres = genres[["genre_id", "title", "parent", "top_level"]]
-        genres = genres.astype({"genre_id": "int64", "parent": "int64", "top_level": "int64"})
     except (KeyError, ValueError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as FMA's genres.csv: {_brief(error)}.") from error
+    for name in ("genre_id", "parent", "top_level"):
+        numbers = _numbers(genres[name])
+        if numbers.isna().any():
+            value = genres[name][numbers.isna()].iloc[0]
+            raise UserError(f"{path}: the {name} {value!r} is not a whole number.")
+        genres = genres.assign(**{name: numbers.astype("int64")})
+    genres["title"] = _texts(genres.title)
+    if genres.title.isna().any():
+        untitled = genres.genre_id[genres.title.isna()].iloc[0]
+        raise UserError(f"{path}: genre {untitled} has no title.")
     if genres.genre_id.duplicated().any():
         twice = genres.genre_id[genres.genre_id.duplicated()].iloc[0]
         raise UserError(f"{path}: genre {twice} has two rows; keep one.")
@@ -169,16 +177,21 @@ def _brief(error):
     return " ".join(str(error).split()).rstrip(".")
 
 
+def _numbers(column):
+    """Return whole numbers as float64, NaN for all that is none or has no exact double."""
+    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
+    return numbers.where((numbers % 1 == 0) & (numbers.abs() < 2**53))
+
+
 def _texts(column):
     texts = column.astype("string").str.strip()
     return texts.mask(texts == "").astype(object).where(lambda text: text.notna(), None)
 
 
 def _whole_numbers(tracks, name, path):
-    values = pd.to_numeric(tracks[name], errors="coerce")
+    values = _numbers(tracks[name])
     given = tracks[name].notna() & (tracks[name].astype("string").str.strip() != "")
-    bad = given & ~np.isfinite(values.astype(float).fillna(np.nan))
-    bad |= values.notna() & (values % 1 != 0)
+    bad = given & values.isna()
     if bad.any():
         row = tracks[bad].iloc[0]
         raise UserError(
@@ -194,7 +207,9 @@ def _genre_list(value, track, path):
         genres = ast.literal_eval(value)
     except (ValueError, SyntaxError, RecursionError, MemoryError):
         genres = None
-    whole = isinstance(genres, list) and all(type(genre) is int for genre in genres)
+    whole = isinstance(genres, list) and all(
+        type(genre) is int and abs(genre) < 2**53 for genre in genres
+    )
     if not whole:
         raise UserError(f"{path}: track {track} has the genres {value!r}, not a list of numbers.")
     return genres
