@@ -33,7 +33,7 @@ TAIL = 4096
 LISTED = 10
 """Incomplete shards shown; there may be hundreds when a run is stopped."""
 
-LINE_WIDTH = 100
+LINE_WIDTH = 120
 """Columns of text a log's last line may take."""
 
 

@@ -100,7 +100,7 @@ def test_shards_that_are_not_complete_are_named_with_their_last_line(results):
     assert lines[1].split(maxsplit=2) == ["mel", "001-of-003", "(empty so far)"]
     feature, shard, last = lines[2].split(maxsplit=2)
     assert (feature, shard) == ("essentia", "002-of-003")
-    assert last.startswith("OSError: xxx") and len(last) == 100
+    assert last.startswith("OSError: xxx") and len(last) == 120
     assert len(lines) == 3
 
 
