@@ -129,7 +129,7 @@ def train_network(
         n_outputs = {task: data.targets[task].shape[1] for task in network.tasks}
         model = build_network(network, n_outputs, settings["bn_momentum"])
         data = _to_device(data, device, network, model, settings, gpu_jobs_per_device)
-        # Channels last halves the time of a step on CPU.
+        # On a CPU convolutions are faster channels last, in bf16 most of all.
         model = model.to(device, memory_format=torch.channels_last)
         history = _run_epochs(
             network, model, data, settings, seed, device, checkpoint, checkpoint_seconds
