@@ -1,6 +1,7 @@
 """A hash of what code does: a module and every module of this package that it imports.
 
-Comments, formatting and docstrings do not count, so that only a real change reruns a job.
+Comments, formatting and docstrings do not count, nor do the modules around a job that change none
+of its results, so that only a real change reruns a job.
 """
 
 import ast
@@ -11,6 +12,10 @@ from pathlib import Path
 PACKAGE = Path(__file__).parent
 """Folder of this package. Modules are found by path: asking Python imports what stands above them,
 and with it torch into every command of the workflow."""
+
+
+ASIDE = {"agf.errors", "agf.faults", "agf.job", "agf.lifeline", "agf.progress"}
+"""Modules that log, guard and end jobs, and decide nothing that is written."""
 
 
 @cache
@@ -89,4 +94,6 @@ def _imports(tree, package):
                 base = ".".join(parents + ([base] if base else []))
             names.add(base)
             names.update(f"{base}.{alias.name}" for alias in node.names)
-    return sorted(name for name in names if name.split(".")[0] == PACKAGE.name and _path(name))
+    return sorted(
+        name for name in names - ASIDE if name.split(".")[0] == PACKAGE.name and _path(name)
+    )

@@ -1,6 +1,9 @@
 """A half-written file is never taken for whole."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pandas as pd
 import pytest
@@ -16,6 +19,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path):
         raise RuntimeError
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_left_is_removed_and_a_living_ones_is_not(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    path = tmp_path / "[a].json"
+    left = tmp_path / f".[a].json.{ended.pid}"
+    living = tmp_path / f".[a].json.{os.getppid()}"
+    other = tmp_path / f".a.json.{ended.pid}"
+    for name in (left, living, other):
+        name.write_text("half")
+    write_json({"x": 1}, path)
+    assert sorted(tmp_path.iterdir()) == sorted([path, living, other])
 
 
 def test_folders_are_made_and_files_replaced(tmp_path):

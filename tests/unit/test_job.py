@@ -1,6 +1,8 @@
 """What a script's user sees: one sentence for a mistake, a traceback for a fault of the program."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -37,3 +39,18 @@ def test_a_fault_keeps_its_traceback(tmp_path):
     assert end.value.code == 1
     text = (tmp_path / "a.log").read_text()
     assert "fault of the program" in text and "Traceback" in text and "KeyError: 'mel'" in text
+
+
+def test_a_second_job_with_the_same_files_says_so_and_leaves_the_first_alone(tmp_path):
+    log = tmp_path / "a.log"
+    with job(log):
+        logging.getLogger("agf.x").info("at work")
+        script = f"from agf.job import job\nwith job({str(log)!r}): print('both at work')"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1 and "is held by another job" in done.stderr
+    assert log.read_text().endswith(" at work\n")
+    with job(log):
+        pass
+    assert log.read_text() == ""

@@ -18,6 +18,7 @@ from agf.corpus.manifest import shard_names
 from agf.corpus.scan import audio_fingerprint
 from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
+from agf.lifeline import announce_run
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
 try:
@@ -35,6 +36,7 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 # The conda environments hold libraries; the package itself always comes from this checkout.
 os.environ.update(PYTHONPATH=f"{workflow.basedir}/src")
+announce_run()
 
 METADATA = [f"{config['data_dir']}/fma_metadata/{name}.csv" for name in ("tracks", "genres")]
 AUDIO = f"{config['data_dir']}/{config['audio_dir']}"
