@@ -8,9 +8,14 @@ and each of these targets stops after its stage:
 `snakemake` alone makes everything. What is made where: docs/files.md.
 """
 
+import logging
+
 from snakemake.utils import min_version
 
 min_version("9.27")
+
+# On a full disk, what Snakemake says must not drown in tracebacks about its own log.
+logging.raiseExceptions = False
 
 
 configfile: "config.yaml"
@@ -42,6 +47,10 @@ rule all:
         rules.tables.input,
     message:
         "Everything is there"
+
+
+onstart:
+    look_before_start()
 
 
 onsuccess:

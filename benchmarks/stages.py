@@ -14,13 +14,15 @@ from pathlib import Path
 import pandas as pd
 import performance
 import pyarrow.parquet as pq
+import yaml
 from measure import describe_machine
 
+from agf.corpus.manifest import current_shards
 from agf.errors import UserError
 from agf.files import write_json
 from agf.machine import describe_commit
 
-RULES = performance.ROOT / "workflow" / "rules"
+MEMORY = performance.ROOT / "workflow" / "memory.yaml"
 COLUMNS = ("s", "cpu_time", "max_rss")
 PACKAGES = ("snakemake", "torch", "essentia", "faiss-cpu", "scikit-learn", "numpy")
 
@@ -98,14 +100,18 @@ def sum_rules(jobs, reserved):
     return sorted(rules, key=lambda rule: -rule["seconds"])
 
 
-def read_reserved(folder):
-    """Return the memory in MB that each rule in a folder of rule files asks for."""
+def read_reserved(n_tracks, n_shards):
+    """Return the memory in MB that each rule's job takes by its own figures (workflow/memory.yaml).
+
+    Of rules with a figure for each task the largest counts.
+    """
     reserved = {}
-    for file in sorted(folder.glob("*.smk")):
-        parts = re.split(r"^ *(?:rule|checkpoint) (\w+):", file.read_text(), flags=re.M)
-        for rule, text in zip(parts[1::2], parts[2::2], strict=True):
-            if (number := re.search(r"^ +mem_mb=(\d+),", text, re.M)) is not None:
-                reserved[rule] = int(number[1])
+    for name, figures in yaml.safe_load(MEMORY.read_text(encoding="utf-8")).items():
+        rule = re.sub(r"_[a-z]$", "", name)
+        of_corpus = figures.get("per_1000_tracks", 0) * n_tracks
+        of_shard = figures.get("per_1000_tracks_of_shard", 0) * n_tracks / n_shards
+        asked = round(figures["base"] + (of_corpus + of_shard) / 1000)
+        reserved[rule] = max(asked, reserved.get(rule, 0))
     return reserved
 
 
@@ -123,7 +129,10 @@ def main():
         for path in (tracks, table):
             if not path.exists():
                 raise UserError(f"{path} is missing: give the results folder of a finished run")
-        rules = sum_rules(read_jobs(arguments.results / "benchmarks"), read_reserved(RULES))
+        n_tracks = pq.read_metadata(tracks).num_rows
+        n_shards = len(current_shards(arguments.results / "corpus" / "shards"))
+        jobs = read_jobs(arguments.results / "benchmarks")
+        rules = sum_rules(jobs, read_reserved(n_tracks, n_shards))
     except UserError as error:
         sys.exit(str(error))
     run = {
@@ -132,7 +141,7 @@ def main():
         "command": "python benchmarks/stages.py results/CORPUS",
         "machine": describe_machine(*PACKAGES),
         "corpus": arguments.results.resolve().name,
-        "tracks": pq.read_metadata(tracks).num_rows,
+        "tracks": n_tracks,
         "wall_seconds": arguments.wall_seconds,
         "before_seconds": arguments.before_seconds,
         "note": arguments.note,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from agf.errors import UserError
+from agf.faults import describe_fault
 from agf.tasks import AGF_TASKS
 
 PAPER = {"epochs": 200, "n_train_tracks": 21_250, "batch_size": 64}
@@ -28,7 +29,7 @@ def main(arguments=None):
     Returns
     -------
     int
-        0, or 1 after a user's mistake, which is told in one sentence.
+        0, or 1 after a user's mistake or a fault of the machine, told in one sentence.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -40,6 +41,12 @@ def main(arguments=None):
     except BrokenPipeError:
         # Whoever reads has seen enough; Python's own flush at the end must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        sentence = describe_fault(error)
+        if sentence is None:
+            raise
+        print(f"agf: {sentence}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -2,6 +2,8 @@
 
 import math
 import os
+import re
+import stat
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -13,6 +15,9 @@ from agf.errors import UserError
 
 DOWNLOAD_FOLDER = "data/fma"
 """Where FMA is downloaded to, and nothing else is."""
+
+MEANS_SOMETHING = re.compile("[{}]|<[a-z][a-z0-9_]*>")
+"""Wildcards and path variables: what Snakemake replaces in the paths of a rule's files."""
 
 DEMO_FOLDER = {"data_dir": "data/demo", "audio_dir": "audio"}
 """Where the demo corpus is generated, and nowhere else."""
@@ -45,7 +50,7 @@ def check_config(config, schema):
     ------
     UserError
         Naming the first key that is unknown, missing or has an impossible value, or the path that
-        does not exist.
+        does not exist or has a name that the workflow cannot take.
     """
     validator = jsonschema.Draft202012Validator(schema)
     for error in sorted(validator.iter_errors(config), key=lambda error: list(error.path)):
@@ -73,7 +78,36 @@ def check_config(config, schema):
             f"config key max_duration is {config['max_duration']}, less than min_seconds "
             f"{config['min_seconds']}: every longer track would be too short."
         )
+    _check_names(config)
     _check_source(config)
+
+
+def check_project_folder(folder):
+    """Refuse a folder in which the workflow cannot run because of its name.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        Where the Snakefile is.
+
+    Raises
+    ------
+    UserError
+        Where the path has a brace, which Snakemake reads as the beginning or end of a wildcard, the
+        separator of the folders in ``PYTHONPATH``, or bytes that are not UTF-8.
+    """
+    path = os.fspath(folder)
+    for character in ("{", "}", os.pathsep):
+        if character in path:
+            raise UserError(
+                f"The workflow cannot run in {_shown(path)}, because of {character!r} in the path: "
+                "rename the folder, or move the project."
+            )
+    if not _is_utf8(path):
+        raise UserError(
+            f"The workflow cannot run in {_shown(path)}, because the path is not UTF-8: rename the "
+            "folder, or move the project."
+        )
 
 
 def is_downloaded(config):
@@ -83,6 +117,22 @@ def is_downloaded(config):
         and os.path.normpath(config["data_dir"]) == DOWNLOAD_FOLDER
         and config["audio_dir"] in ARCHIVES
     )
+
+
+def _check_names(config):
+    for key in ("data_dir", "audio_dir", "tags_file"):
+        path = config[key] or ""
+        found = MEANS_SOMETHING.search(path)
+        if found:
+            raise UserError(
+                f"config key {key}: {_shown(path)} has {found[0]!r} in it, which means something "
+                "else to Snakemake: rename it, or give a symbolic link to it of another name."
+            )
+        if not _is_utf8(path):
+            raise UserError(
+                f"config key {key}: {_shown(path)} is not UTF-8: rename it, or give a symbolic "
+                "link to it of another name."
+            )
 
 
 def _check_source(config):
@@ -108,8 +158,7 @@ def _check_source(config):
                 f"config key tags_file is {config['tags_file']!r}, but source is {source}: only a "
                 "folder of tagged files has one."
             )
-        if not Path(config["tags_file"]).is_file():
-            raise UserError(f"config key tags_file: {_shown(config['tags_file'])} does not exist.")
+        _require("tags_file", config["tags_file"], "file")
     if source == "folder" and config["split"]["kind"] in ("fma", "paper"):
         raise UserError(
             f"config key split.kind is {config['split']['kind']!r}, which only FMA has: take "
@@ -131,18 +180,24 @@ def _check_demo_folder(config):
 
 def _check_data(config):
     data_dir = Path(config["data_dir"])
-    wanted = [("data_dir", data_dir), ("audio_dir", data_dir / config["audio_dir"])]
+    _require("data_dir", data_dir, "folder")
     if config["source"] == "fma":
-        names = ("tracks.csv", "genres.csv")
-        wanted[1:1] = [("data_dir", data_dir / "fma_metadata" / name) for name in names]
-    for key, path in wanted:
-        if not path.exists():
-            raise UserError(f"config key {key}: {_shown(path)} does not exist.")
-        if path.is_dir() == (path.suffix == ".csv"):
-            raise UserError(
-                f"config key {key}: {_shown(path)} is not a "
-                f"{'file' if path.is_dir() else 'folder'}."
-            )
+        for name in ("tracks.csv", "genres.csv"):
+            _require("data_dir", data_dir / "fma_metadata" / name, "file")
+    _require("audio_dir", data_dir / config["audio_dir"], "folder")
+
+
+def _require(key, path, kind):
+    """Refuse a path that does not lead to a file or to a folder, as `kind` says."""
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(f"config key {key}: {_shown(path)} does not exist.") from None
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise UserError(f"config key {key}: {_shown(path)} cannot be read: {why}.") from None
+    if not (stat.S_ISDIR(mode) if kind == "folder" else stat.S_ISREG(mode)):
+        raise UserError(f"config key {key}: {_shown(path)} is not a {kind}.")
 
 
 def _check_finite(section, path=""):
@@ -152,6 +207,15 @@ def _check_finite(section, path=""):
             _check_finite(value, f"{path}{key}.")
         elif isinstance(value, float) and not math.isfinite(value):
             raise UserError(f"config key {path}{key} is {value}; it must be a finite number.")
+
+
+def _is_utf8(text):
+    """Return whether a text is free of the surrogates that stand for bytes that are not UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _shown(path):
@@ -180,6 +244,7 @@ def _sentence(error):
         "maximum": lambda value: f"it must be at most {value}",
         "exclusiveMinimum": lambda value: f"it must be more than {value}",
         "minLength": lambda value: "it must not be empty",
+        "maxLength": lambda value: f"it must have at most {value} characters",
         "pattern": lambda value: "only letters, digits, '_', '.' and '-' are allowed",
         "anyOf": lambda value: "it must be " + " or ".join(map(_alternative, value)),
     }

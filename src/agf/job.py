@@ -1,13 +1,16 @@
 """What every script of the workflow does around its one call: a log, and no traceback for users."""
 
 import errno
+import faulthandler
 import fcntl
 import logging
+import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from agf.errors import UserError
+from agf.faults import describe_fault
 from agf.lifeline import end_with_run
 
 
@@ -15,8 +18,8 @@ from agf.lifeline import end_with_run
 def job(log):
     """Log to the file `log` while a job runs; end it with one sentence on a user's mistake.
 
-    The job ends with the run that started it, see :func:`agf.lifeline.end_with_run`. Its log is
-    locked while it runs, so that no second job makes the same files at the same time.
+    The job ends with the run that started it, see :func:`agf.lifeline.end_with_run`. A lock
+    beside its log keeps a second job from making the same files at the same time.
 
     Parameters
     ----------
@@ -26,47 +29,90 @@ def job(log):
     Raises
     ------
     SystemExit
-        With status 1 where the block raises :class:`agf.errors.UserError`; its message is in the
-        log. Any other exception is a fault of the program: its traceback goes to the log. Where
-        another job holds the log, the message goes to standard error.
+        With status 1 where the block raises. The log has one sentence on a user's mistake
+        (:class:`agf.errors.UserError`) or a fault of the machine (:mod:`agf.faults`); any other
+        exception is a fault of the program, whose traceback it has. What the log cannot take, on a
+        full disk or because another job holds it, goes to standard error.
     """
     end_with_run()
     with _open_locked(Path(log)) as file:
+        handler = logging.StreamHandler(file)
+        # Logging's own answer to a log that cannot be written is a traceback.
+        handler.handleError = lambda record: print(handler.format(record), file=sys.stderr)
         logging.basicConfig(
-            stream=file,
+            handlers=[handler],
             level=logging.INFO,
             format="%(asctime)s %(message)s",
             datefmt="%H:%M:%S",
             force=True,
         )
         logging.captureWarnings(True)
+        # A mapped file that a disk or network drive no longer gives ends a process by a signal.
+        faulthandler.enable(file)
         try:
             yield
         except UserError as error:
             logging.error("%s", error)
             sys.exit(1)
-        except Exception:
-            logging.exception("This is a fault of the program, not of its input:")
+        except Exception as error:
+            sentence = describe_fault(error)
+            if sentence:
+                logging.error("%s", sentence)
+            else:
+                logging.exception("This is a fault of the program, not of its input:")
             sys.exit(1)
+        finally:
+            faulthandler.disable()
 
 
+@contextmanager
 def _open_locked(log):
-    """Open an empty log that no other job holds."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    # Not emptied before it is locked: it may be another job's.
-    file = open(log, "a", encoding="utf-8")  # noqa: SIM115
+    """Yield an empty log, which no other job writes meanwhile."""
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        print(
-            f"{log} is held by another job that makes the same files, of another run in this "
-            "folder or of one that was killed; wait for that job or end it, then run again.",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        lock = _lock(log)
+        file = open(log, "w", encoding="utf-8")  # noqa: SIM115
     except OSError as error:
-        # A file system without locks: there Snakemake's own lock of the folder has to do.
-        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+        sentence = describe_fault(error, log)
+        if sentence is None:
             raise
-    file.truncate(0)
-    return file
+        print(sentence, file=sys.stderr)
+        sys.exit(1)
+    try:
+        yield file
+    finally:
+        # What a full disk did not take has gone to standard error.
+        with suppress(OSError):
+            file.close()
+        with suppress(OSError):
+            os.unlink(lock.name)
+        lock.close()
+
+
+def _lock(log):
+    """Open and lock a file beside the log.
+
+    The log itself will not do: Snakemake removes it before it starts a job, and a lock goes with
+    the file, not with the name.
+    """
+    while True:
+        file = open(log.with_name(f".{log.name}.lock"), "w")  # noqa: SIM115
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(
+                f"{log} is held by another job that makes the same files, of another run in this "
+                "folder or of one that was killed; wait for that job or end it, then run again.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
+        except OSError as error:
+            # A file system without locks: there Snakemake's own lock of the folder has to do.
+            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+                raise
+            return file
+        # A job that ended just now has removed the file that was opened here.
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.stat(file.name), os.fstat(file.fileno())):
+                return file
+        file.close()

@@ -10,6 +10,7 @@ https://github.com/huggingface/safetensors#format
 
 import json
 import math
+import os
 from contextlib import contextmanager
 
 import numpy as np
@@ -53,7 +54,13 @@ def writing_tensors(path, shapes, metadata=None):
     with replacing(path) as temporary:
         with open(temporary, "wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            file.truncate(first + end)
+            file.flush()
+            # Room on the disk is taken now: where it runs out under a memory map, the system ends
+            # the process by a signal, without a word.
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, first + end)
+            else:
+                file.truncate(first + end)
         arrays = {}
         for name in names:
             dtype, shape = shapes[name]
@@ -90,8 +97,10 @@ def reading_tensors(path):
         If the file is missing or no safetensors file.
     """
     try:
-        file = safe_open(path, "pt")
-    except (OSError, SafetensorError) as error:
+        # The library calls every file missing that it cannot open, whatever the reason.
+        with open(path, "rb"):
+            file = safe_open(path, "pt")
+    except (FileNotFoundError, SafetensorError) as error:
         raise UserError(
             f"{path} is missing or no safetensors file; delete it and run the workflow again."
         ) from error

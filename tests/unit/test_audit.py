@@ -234,7 +234,7 @@ def cells(line):
 
 def test_the_page_is_aligned_and_escaped(tmp_path):
     scan = make_scan()
-    scan.loc[0, "title"] = "Either|Or\r\n*live* \\ [1]"
+    scan.loc[0, "title"] = "Either|Or\r\n*live* \\ [1]\x1b"
     scan.loc[4, "title"] = "long " * 20
     _, page = audit(tmp_path, scan)
     tables = re.findall(r"(?:^\|.*\n)+", page, re.M)
@@ -244,7 +244,7 @@ def test_the_page_is_aligned_and_escaped(tmp_path):
         assert len({len(line) for line in lines}) == 1
         assert len({len(cells(line)) for line in lines}) == 1
     rows = [cells(line) for line in page.splitlines() if line.startswith("|")]
-    title = r"Either\|Or \*live\* \\ \[1]"
+    title = r"Either\|Or \*live\* \\ \[1]" + "\N{REPLACEMENT CHARACTER}"
     assert ["1", "1", "Artist 10", title, "Rock", "yes"] in rows
     assert ["1", "12", "Artist 13", "Track 12", "Pop", "no"] in rows
     (long,) = [row[3] for row in rows if row[:2] == ["1", "5"]]

@@ -78,3 +78,13 @@ def test_a_reader_who_has_seen_enough_is_no_error(tmp_path):
     done = subprocess.run(command, shell=True, capture_output=True, text=True)
     assert done.stdout.strip() == "track_id,path,reason"
     assert done.stderr == ""
+
+
+def test_a_fault_of_the_machine_is_one_sentence(tmp_path, capsys):
+    path = tmp_path / "corpus" / "scan.parquet"
+    path.parent.mkdir()
+    path.touch()
+    assert main(["rejected", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"agf: {path} is damaged (Parquet file size is 0 bytes): delete it")
+    assert message.count("\n") == 1

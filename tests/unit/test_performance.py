@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 
 from agf.errors import UserError
 
@@ -268,13 +269,13 @@ def test_a_folder_without_benchmarks_is_refused(load, tmp_path):
 
 
 def test_reserved_memory_is_what_the_rules_ask_for(load):
-    reserved = load("stages").read_reserved(ROOT / "workflow" / "rules")
-    text = (ROOT / "workflow" / "rules" / "features.smk").read_text()
-    asked = int(text.partition("rule extract_essentia:")[2].partition("mem_mb=")[2].split(",")[0])
-    assert reserved["extract_essentia"] == asked
-    # A checkpoint, and a rule that is there on a condition; not a target, which runs nothing.
-    assert {"scan_corpus", "generate_demo"} <= set(reserved)
-    assert "features" not in reserved
+    reserved = load("stages").read_reserved(2000, 4)
+    figures = yaml.safe_load((ROOT / "workflow" / "memory.yaml").read_text())
+    assert reserved["extract_essentia"] == figures["extract_essentia"]["base"]
+    of_m = figures["fit_artist_group_factors_m"]
+    assert reserved["fit_artist_group_factors"] == of_m["base"] + 2 * of_m["per_1000_tracks"]
+    of_shard = figures["extract_mfcc"]["per_1000_tracks_of_shard"]
+    assert reserved["extract_mfcc"] == figures["extract_mfcc"]["base"] + round(of_shard / 2)
 
 
 def test_a_fit_is_held_against_the_shortest_of_ours_that_is_as_good(load):

@@ -184,6 +184,13 @@ def test_one_artist_is_refused_before_any_work(data_dir, tmp_path):
         scan(data_dir, tmp_path / "out")
 
 
+def test_a_genre_named_like_a_column_is_refused_before_any_work(data_dir, tmp_path):
+    path = data_dir / "fma_metadata" / "tracks.csv"
+    path.write_text(path.read_text().replace("Rock", "track_id"))
+    with pytest.raises(UserError, match=r"top genre of .* is called 'track_id'"):
+        scan(data_dir, tmp_path / "out")
+
+
 def test_another_collection_under_the_same_name_is_refused(data_dir, tmp_path):
     out = tmp_path / "out"
     scan(data_dir, out)

@@ -278,6 +278,33 @@ def test_rows_lie_in_plain_groups_of_64(tmp_path):
     assert [int(q[0, 0]) for q in spectrograms] == ids.tolist() == list(range(130))
 
 
+def test_joined_rows_are_the_same_whatever_was_kept(tmp_path):
+    schema = pa.schema(
+        [("track_id", pa.int64()), ("key", pa.string()), ("digest", pa.string())]
+        + [(f"c{i}", pa.float64()) for i in range(5)]
+    )
+
+    def compute(row):
+        return {f"c{i}": row["track_id"] + i / 10 for i in range(5)}
+
+    def update(path, ids):
+        rows = [{"track_id": i, "key": f"k{i}", "path": "p"} for i in ids]
+        return shards.update_shard(
+            rows, path, None, compute, schema, "essentia", row_group=8, joined=3
+        )
+
+    whole, grown = tmp_path / "whole.parquet", tmp_path / "grown.parquet"
+    update(whole, range(20))
+    update(grown, [0, 1, 5, 9, 10, 17])
+    assert update(grown, range(20)) == {"computed": 14, "kept": 6, "rejected": 0}
+    assert grown.read_bytes() == whole.read_bytes()
+    table = pq.read_table(whole)
+    assert table["track_id"].to_pylist() == list(range(20))
+    assert table["c4"].to_pylist() == pytest.approx([i + 0.4 for i in range(20)])
+    groups = pq.ParquetFile(whole).metadata
+    assert [groups.row_group(i).num_rows for i in range(groups.num_row_groups)] == [8, 8, 4]
+
+
 def test_mfcc_shard_follows_the_mel_shard(corpus, monkeypatch):
     extract_mel(corpus)
     mel, out = mel_paths(corpus)[0], corpus / "mfcc" / "003-of-008.parquet"

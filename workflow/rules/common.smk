@@ -5,11 +5,14 @@ Reads the merged configuration and checks it before any job starts. No rules.
 
 import os
 import sys
+from pathlib import Path
 
+import yaml
+from pyarrow.parquet import read_metadata
 from snakemake.exceptions import WorkflowError
 
 from agf.code_hash import code_hash
-from agf.config import check_config, is_downloaded, read_schema
+from agf.config import check_config, check_project_folder, is_downloaded, read_schema
 from agf.corpus.demo import check_demo
 from agf.corpus.digests import DIGESTS, FEATURES
 from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
@@ -18,15 +21,20 @@ from agf.corpus.manifest import shard_names
 from agf.corpus.scan import audio_fingerprint
 from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
+from agf.faults import check_writable, describe_future_dates, mend_future_dates
 from agf.lifeline import announce_run
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
 try:
+    check_project_folder(workflow.basedir)
     check_config(config, read_schema(workflow.source_path("../schemas/config.schema.yaml")))
     GENERATED = config["source"] == "demo"
     DOWNLOADED = is_downloaded(config)
     if GENERATED:
         check_demo(config["demo"])
+    if workflow.is_main_process:
+        # Snakemake writes here even for a dry run; what it says itself where it cannot is a traceback.
+        check_writable(".snakemake")
 except UserError as error:
     raise WorkflowError(str(error)) from None
 
@@ -49,6 +57,7 @@ SPLITS = f"{RESULTS}/splits/{{split}}.parquet"
 LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 SHARDS = shard_names(config["shards"])
+MEMORY = yaml.safe_load(Path(workflow.source_path("../memory.yaml")).read_text(encoding="utf-8"))
 SPLIT = config["split"]["kind"]
 SEED = config["seed"]
 NETWORKS = [network.name for network in all_networks()]
@@ -72,6 +81,32 @@ def settings(script, **values):
     """
     path = workflow.source_path(f"../scripts/{script}")
     return {"code": code_hash(scripts=(path,)), **values}
+
+
+def memory(name):
+    """Return the memory (MB) that a job asks for, as a function that Snakemake calls: more with every attempt.
+
+    `name` is a line of workflow/memory.yaml and may have wildcards in braces. The tracks are counted once they are
+    scanned.
+    """
+
+    def asked(wildcards, attempt):
+        figures = MEMORY[name.format(**wildcards)]
+        tracks = count_tracks() / 1000
+        of_corpus = figures.get("per_1000_tracks", 0) * tracks
+        of_shard = figures.get("per_1000_tracks_of_shard", 0) * tracks / config["shards"]
+        return round(attempt * (figures["base"] + of_corpus + of_shard + MEMORY["around_a_job"]["base"]))
+
+    return asked
+
+
+def count_tracks():
+    for path in (TRACKS, f"{RESULTS}/corpus/scan.parquet"):
+        try:
+            return read_metadata(path).num_rows
+        except (OSError, ValueError):
+            continue
+    return 0
 
 
 def scan_settings(wildcards):
@@ -157,3 +192,15 @@ def provenance_files(wildcards):
     folder = f"{RESULTS}/cases/{SPLIT}/seed{SEED}/{{case}}"
     cases = expand(f"{folder}/{{name}}", case=scored, name=("predictions.parquet", "metrics.json"))
     return [*corpus, *contents(*DIGESTS), *split, *targets, *networks, *cases]
+
+
+def look_before_start():
+    """Make sure, before the first job of a run, that results can be written and that their dates can be gone by."""
+    try:
+        check_writable(RESULTS)
+        mended = mend_future_dates(RESULTS)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    inputs = [*METADATA, *filter(None, [config["tags_file"]])]
+    for sentence in filter(None, [mended, describe_future_dates(inputs)]):
+        print(sentence, file=sys.stderr)

@@ -24,7 +24,7 @@ if GENERATED:
             "../../envs/features.yaml"
         threads: 2
         resources:
-            mem_mb=1000,
+            mem_mb=memory("generate_demo"),
             runtime=30,
         params:
             run=settings("generate_demo.py", demo=config["demo"], seed=SEED),
@@ -52,7 +52,7 @@ checkpoint scan_corpus:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("scan_corpus"),
         runtime=60,
     params:
         run=scan_settings,
@@ -84,7 +84,7 @@ rule audit_corpus:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("audit_corpus"),
         runtime=30,
     params:
         run=settings("audit_corpus.py", split=SPLIT),

@@ -24,7 +24,7 @@ if DOWNLOADED:
             "../../envs/features.yaml"
         threads: 1
         resources:
-            mem_mb=500,
+            mem_mb=memory("download_archive"),
             runtime=2880,
         params:
             url=lambda wildcards: f"{ARCHIVES_URL}{wildcards.archive}.zip",
@@ -47,7 +47,7 @@ if DOWNLOADED:
             "../../envs/features.yaml"
         threads: 2
         resources:
-            mem_mb=500,
+            mem_mb=memory("unpack_metadata"),
             runtime=30,
         params:
             folder=lambda wildcards, output: os.path.dirname(output[0]),
@@ -71,7 +71,7 @@ if DOWNLOADED:
             "../../envs/features.yaml"
         threads: 4
         resources:
-            mem_mb=1000,
+            mem_mb=memory("unpack_audio"),
             runtime=720,
         params:
             folder=lambda wildcards, output: output.unpacked.removesuffix(".unpacked.json"),
@@ -98,7 +98,7 @@ if SPLIT == "paper":
             "../../envs/features.yaml"
         threads: 1
         resources:
-            mem_mb=500,
+            mem_mb=memory("download_paper_split"),
             runtime=10,
         params:
             url=PAPER_SPLIT_URL,

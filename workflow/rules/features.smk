@@ -26,7 +26,7 @@ rule extract_mel:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory("extract_mel"),
         runtime=60,
     params:
         run=settings("extract_mel.py", min_seconds=config["min_seconds"], **EXCERPT, **config["spectrogram"]),
@@ -50,7 +50,7 @@ rule extract_mfcc:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory("extract_mfcc"),
         runtime=30,
     params:
         run=settings("extract_mfcc.py", top_db=config["spectrogram"]["top_db"], **config["mfcc"]),
@@ -75,7 +75,7 @@ rule extract_essentia:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("extract_essentia"),
         runtime=120,
     params:
         run=settings("extract_essentia.py", **EXCERPT),
@@ -107,7 +107,7 @@ rule select_tracks:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("select_tracks"),
         runtime=30,
     params:
         run=settings("select_tracks.py", shards=config["shards"]),

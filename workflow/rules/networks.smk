@@ -27,7 +27,7 @@ rule pack_mels:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("pack_mels"),
         runtime=60,
     params:
         run=settings("pack_mels.py"),
@@ -52,7 +52,7 @@ rule fit_scaler:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("fit_scaler"),
         runtime=30,
     params:
         run=settings("fit_scaler.py", top_db=config["spectrogram"]["top_db"]),
@@ -82,7 +82,7 @@ rule train_network:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("train_network"),
         runtime=720,
         gpu_slot=1,
     params:

@@ -29,7 +29,7 @@ rule collect_metrics:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory("collect_metrics"),
         runtime=10,
     params:
         run=settings("collect_metrics.py", corpus=config["corpus"]),
@@ -55,7 +55,7 @@ rule score_baselines:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
+        mem_mb=memory("score_baselines"),
         runtime=30,
     params:
         run=settings("score_baselines.py"),
@@ -80,7 +80,7 @@ rule write_provenance:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory("write_provenance"),
         runtime=10,
     params:
         run=settings("write_provenance.py", configuration=RECORDED, scripts=script_hashes()),
@@ -112,7 +112,7 @@ rule draw_tables:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("draw_tables"),
         runtime=10,
     params:
         run=settings("draw_tables.py"),

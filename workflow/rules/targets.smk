@@ -28,7 +28,7 @@ rule split_tracks:
         "../../envs/targets.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("split_tracks"),
         runtime=30,
     params:
         run=settings("split_tracks.py", seed=SEED, **config["split"]),
@@ -54,7 +54,7 @@ checkpoint digest_contents:
         "../../envs/features.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("digest_contents"),
         runtime=30,
     params:
         run=settings("digest_contents.py"),
@@ -86,7 +86,7 @@ rule fit_artist_group_factors:
         "../../envs/targets.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
+        mem_mb=memory("fit_artist_group_factors_{task}"),
         runtime=120,
     params:
         run=settings("fit_artist_group_factors.py", seed=SEED, **config["agf"]),
@@ -115,7 +115,7 @@ if GENERATED:
             "../../envs/targets.yaml"
         threads: 1
         resources:
-            mem_mb=1000,
+            mem_mb=memory("score_agreement"),
             runtime=30,
         params:
             run=settings("score_agreement.py", seed=SEED),

@@ -29,7 +29,7 @@ rule embed_windows:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory("embed_windows"),
         runtime=240,
         gpu_slot=1,
     params:
@@ -56,7 +56,7 @@ rule train_transfer:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=memory("train_transfer"),
         runtime=240,
         gpu_slot=1,
     params:
@@ -85,7 +85,7 @@ rule score_own_softmax:
         "../../envs/networks.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
+        mem_mb=memory("score_own_softmax"),
         runtime=30,
     params:
         run=settings("score_own_softmax.py"),
@@ -115,7 +115,7 @@ rule score_cases:
         "../../envs/tables.yaml"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=memory("score_cases"),
         runtime=10,
     params:
         run=settings("score_cases.py"),

@@ -440,6 +440,7 @@ def _share(value):
 def _name(text):
     """Return a name fit for a cell: one line, not too long, no character that means something."""
     text = "" if pd.isna(text) else " ".join(text.split())
+    text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     if len(text) > NAME_WIDTH:
         text = text[: NAME_WIDTH - 1] + "…"
     return re.sub(r"([\\`*_<\[|])", r"\\\1", text)

@@ -201,6 +201,12 @@ def _check_candidates(candidates, tracks, source, folder):
                 f"The {len(candidates)} tracks of {folder} that can be used have one {what}, "
                 f"{candidates[column].iloc[0]!r}: add music of others, or correct the metadata."
             )
+    taken = sorted(set(candidates.genre_top) & {"track_id", "genre_top"})
+    if taken:
+        raise UserError(
+            f"A top genre of {folder} is called {taken[0]!r}, which is a column of the "
+            "predictions: rename it."
+        )
 
 
 def _write(frame, schema, path):

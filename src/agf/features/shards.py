@@ -90,7 +90,7 @@ def content_digest(columns):
 
 
 def update_shard(
-    candidates, out, rejected, compute, schema, feature, row_group=ROW_GROUP, **options
+    candidates, out, rejected, compute, schema, feature, row_group=ROW_GROUP, joined=1, **options
 ):
     """Bring the feature file of one shard up to date.
 
@@ -112,6 +112,9 @@ def update_shard(
         Names the work in the log.
     row_group : int
         Rows written at a time.
+    joined : int
+        Rows whose columns are put together as soon as there are so many: a column of one row takes
+        about 1 kB, whatever is in it.
     **options
         Passed on to :class:`pyarrow.parquet.ParquetWriter`.
 
@@ -156,7 +159,7 @@ def update_shard(
             _computed_rows(todo, compute, schema, refused, f"{feature} {shard}"),
             key=lambda row: row["track_id"][0].as_py(),
         )
-        while n_rows := _write_row_group(writer, itertools.islice(rows, row_group)):
+        while n_rows := _write_row_group(writer, itertools.islice(rows, row_group), joined):
             n_written += n_rows
     n_computed = n_written - len(keep)
 
@@ -273,11 +276,14 @@ def _one_value(value, kind):
     return pa.Array.from_buffers(kind, 1, buffers)
 
 
-def _write_row_group(writer, rows):
+def _write_row_group(writer, rows, joined):
     # A function of its own, so that the rows of one group are freed before the next is read.
-    tables = list(rows)
+    tables, n_rows = [], 0
+    while together := list(itertools.islice(rows, joined)):
+        n_rows += len(together)
+        # A row of its own stays a chunk of its own: pages end after whole rows, at the same rows
+        # whether they were computed or kept, and no second copy of the group is made.
+        tables.append(together[0] if joined == 1 else pa.concat_tables(together).combine_chunks())
     if tables:
-        # Each row stays a chunk of its own: pages end after whole rows, at the same rows whether
-        # they were computed or kept, and no second copy of the group is made.
         writer.write_table(pa.concat_tables(tables))
-    return len(tables)
+    return n_rows

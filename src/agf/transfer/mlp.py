@@ -234,7 +234,7 @@ def fit_mlp(features, track, rows, labels, n_genres, settings, key, device, room
         return f"loss {losses[-1]:.4f}"
 
     for epoch in progress(range(settings["epochs"]), f"transfer {key[-1]}, epochs", status=status):
-        losses += train_epoch(epoch)
+        losses = train_epoch(epoch)
     return mlp.eval()
 
 
@@ -343,12 +343,14 @@ def predict_windows(mlp, features, rows):
         The windows.
     """
     device = mlp[1].weight.device
+    # One array for all: small ones that are kept between large ones that are freed tear the heap.
+    probability = torch.empty(len(rows), mlp[4].out_features)
     with torch.inference_mode():
-        parts = [
-            torch.softmax(mlp(_concatenate(features, batch).to(device).float()), 1).cpu()
-            for batch in torch.from_numpy(rows).split(WINDOWS_AT_A_TIME)
-        ]
-    return torch.cat(parts).numpy()
+        for first in range(0, len(rows), WINDOWS_AT_A_TIME):
+            batch = torch.from_numpy(rows[first : first + WINDOWS_AT_A_TIME])
+            x = _concatenate(features, batch).to(device).float()
+            probability[first : first + len(batch)] = torch.softmax(mlp(x), 1).cpu()
+    return probability.numpy()
 
 
 def mean_over_tracks(probability, track):
