@@ -32,6 +32,9 @@ def main(arguments=None):
         0, or 1 after a user's mistake or a fault of the machine, told in one sentence.
     """
     options = _parser().parse_args(arguments)
+    if hasattr(sys.stdout, "reconfigure"):
+        # Names of artists and files may hold what the terminal's encoding has not.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         options.run(options)
         sys.stdout.flush()
@@ -129,7 +132,15 @@ def _rejected(options):
 
     out = csv.writer(sys.stdout)
     out.writerow(("track_id", "path", "reason"))
-    out.writerows(list_rejected(options.results))
+    rows = list_rejected(options.results)
+    if sys.stdout.isatty():
+        # A name may hold what a terminal takes for a command.
+        rows = [(track, *map(_printable, texts)) for track, *texts in rows]
+    out.writerows(rows)
+
+
+def _printable(text):
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
 
 
 def _summary(options):

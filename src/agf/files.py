@@ -32,6 +32,10 @@ def replacing(path):
     try:
         yield temporary
         os.replace(temporary, path)
+    except Exception as error:
+        # What runs out of disk while it writes does not know its file.
+        error.add_note(f"while writing {path}")
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 

@@ -71,7 +71,8 @@ def _open_locked(log):
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         lock = _lock(log)
-        file = open(log, "w", encoding="utf-8")  # noqa: SIM115
+        # Names of files may hold bytes that are no UTF-8.
+        file = open(log, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:
         sentence = describe_fault(error, log)
         if sentence is None:

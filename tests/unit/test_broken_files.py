@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
+from agf.errors import UserError
 from agf.features.audio import AudioError, decode
 from agf.features.essentia_shards import extract_essentia_shard
 from agf.features.mel_shards import extract_mel_shard
@@ -118,9 +119,6 @@ NOISE = np.random.default_rng(0).bytes(4000)
 
 # name: (how it is made, seconds by the metadata, what the reason begins with)
 BROKEN = {
-    "missing.mp3": (lambda path: None, None, "missing: no such file"),
-    "folder.mp3": (Path.mkdir, None, "missing: a folder or device"),
-    "pipe.mp3": (os.mkfifo, None, "missing: a folder or device"),
     "empty.mp3": (Path.touch, None, "unreadable: the file is empty"),
     "page.mp3": (lambda path: path.write_text("<html>404</html>" * 99), None, "unreadable"),
     "tag_alone.mp3": (lambda path: path.write_bytes(id3_tag(100)), None, "unreadable"),
@@ -292,6 +290,29 @@ def test_excerpts_pass_mel_and_essentia(folder):
     assert reasons == {} and sorted(described) == names
     for name, row in described.items():
         assert row["metadata.audio_properties.length"] == pytest.approx(2, abs=1e-3), name
+
+
+MISSING = {
+    "missing.mp3": (lambda path: None, "missing: no such file"),
+    "folder.mp3": (Path.mkdir, "missing: a folder or device"),
+    "pipe.mp3": (os.mkfifo, "missing: a folder or device"),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+def test_what_is_no_file_is_no_verdict_on_a_track(tmp_path, name):
+    make, reason = MISSING[name]
+    recording(1)(tmp_path / "short.mp3")
+    manifest = write_manifest(tmp_path, ["short.mp3"], [None])
+    table = pq.read_table(manifest).set_column(1, "path", pa.array([name]))
+    pq.write_table(table, manifest)
+    make(tmp_path / name)
+    with pytest.raises(AudioError, match=f"^{reason}"):
+        decode(tmp_path / name, RATE)
+    out = tmp_path / "mel.parquet"
+    with pytest.raises(UserError, match=rf"/{name} was there .* cannot be read now \(no such file"):
+        extract_mel_shard(manifest, tmp_path, out, tmp_path / "rejected.parquet", MEL, "1")
+    assert not out.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")

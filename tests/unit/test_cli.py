@@ -1,12 +1,13 @@
 """The command line."""
 
 import json
+import os
 import subprocess
 import sys
 
 import pytest
 
-from agf.cli import main
+from agf.cli import _printable, main
 from agf.files import write_parquet
 
 
@@ -88,3 +89,22 @@ def test_a_fault_of_the_machine_is_one_sentence(tmp_path, capsys):
     message = capsys.readouterr().err
     assert message.startswith(f"agf: {path} is damaged (Parquet file size is 0 bytes): delete it")
     assert message.count("\n") == 1
+
+
+def test_names_that_an_encoding_has_not_are_printed_all_the_same(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    row = {"track_id": [7], "path": ["Ü/\x1b[31m.mp3"], "reason": ["no genre"]}
+    write_parquet(row, corpus / "scan.parquet")
+    done = subprocess.run(
+        [sys.executable, "-c", "from agf.cli import main; main()", "rejected", str(tmp_path)],
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stderr == ""
+    assert "\\xdc" in done.stdout and "no genre" in done.stdout
+
+
+def test_a_terminal_gets_no_commands_from_names():
+    assert _printable("Ü \x1b[31m\n") == "Ü \\x1b[31m\\n"

@@ -1,5 +1,6 @@
 """A folder of tagged files becomes tracks; what cannot be used is there with a reason."""
 
+import errno
 import hashlib
 import logging
 import os
@@ -536,6 +537,19 @@ def test_the_users_tags_go_before_those_of_the_file(put, read):
     assert names(a, genres) == ["Blues", "Gospel"]
     assert [b["artist"], b["genre_top"], b["album"], b["title"]] == ["Kept"] * 4
     assert (c["artist"], c["reason"], c["genre_top"]) == (None, "no artist", "1980")
+
+
+def test_a_drive_that_goes_away_rejects_no_track(put, read, monkeypatch):
+    path = put("a.mp3", artist="Can", genre="Rock")
+
+    def lost(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    monkeypatch.setattr(mutagen, "File", lost)
+    with pytest.raises(UserError, match=rf"^{path} was there .*\(Stale file handle\)"):
+        read()
+    monkeypatch.undo()
+    assert reasons(read()[0]) == {"a.mp3": None}
 
 
 def test_a_row_without_a_file_is_a_rejected_track(put, read):

@@ -147,6 +147,30 @@ def test_a_file_that_cannot_be_opened_is_a_rejected_track(data_dir, tmp_path, mo
     assert tracks.reason[6] == "missing: not readable"
 
 
+def test_a_drive_that_fails_ends_the_scan_and_rejects_nothing(data_dir, tmp_path, monkeypatch):
+    lost = str(data_dir / "audio" / audio_path(6))
+    real = open
+
+    def fail(path, *arguments, **options):
+        if str(path) == lost:
+            raise OSError(5, "Input/output error")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr("builtins.open", fail)
+    with pytest.raises(UserError, match=rf"^{lost} was there .*\(Input/output error\)"):
+        scan(data_dir, tmp_path / "out")
+    assert not (tmp_path / "out" / "scan.parquet").exists()
+
+
+def test_a_file_that_may_be_read_again_is_news(data_dir, monkeypatch):
+    before = audio_fingerprint(data_dir / "audio")
+    closed = str(data_dir / "audio" / audio_path(6))
+    monkeypatch.setattr(os, "access", lambda path, mode: str(path) != closed)
+    assert audio_fingerprint(data_dir / "audio") != before
+    monkeypatch.undo()
+    assert audio_fingerprint(data_dir / "audio") == before
+
+
 def test_the_scan_opens_new_files_only(data_dir, tmp_path, monkeypatch):
     out = tmp_path / "out"
     scan(data_dir, out)

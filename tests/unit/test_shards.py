@@ -224,12 +224,22 @@ def test_moved_file_keeps_its_rejection_under_the_new_path(corpus, monkeypatch):
     assert pq.read_table(mel_paths(corpus)[1])["path"].to_pylist() == ["000009.wav"]
 
 
-def test_file_that_was_missing_is_tried_again(corpus):
+def test_a_file_out_of_reach_rejects_no_track(corpus):
     (corpus / "000005.wav").rename(corpus / "elsewhere.wav")
-    assert extract_mel(corpus) == counts(3, 0, 2)
-    assert pq.read_table(mel_paths(corpus)[1])["reason"][0].as_py() == "missing: no such file"
+    with pytest.raises(UserError, match=r"000005\.wav was there .*run again"):
+        extract_mel(corpus)
+    assert not mel_paths(corpus)[0].exists() and not mel_paths(corpus)[1].exists()
     (corpus / "elsewhere.wav").rename(corpus / "000005.wav")
-    assert extract_mel(corpus) == counts(1, 3, 1)
+    assert extract_mel(corpus) == counts(4, 0, 1)
+
+
+def test_a_file_that_gives_other_bytes_than_were_scanned_rejects_no_track(corpus):
+    whole = (corpus / "000005.wav").read_bytes()
+    (corpus / "000005.wav").write_bytes(whole[:30])
+    with pytest.raises(UserError, match=r"000005\.wav is not the file that was scanned \(unread"):
+        extract_mel(corpus)
+    (corpus / "000005.wav").write_bytes(whole)
+    assert extract_mel(corpus) == counts(4, 0, 1)
 
 
 def test_unexpected_error_leaves_the_old_file_and_names_the_track(corpus, monkeypatch):

@@ -3,6 +3,7 @@
 This module is imported whenever the workflow is read, so it needs the standard library alone.
 """
 
+import errno
 import heapq
 import os
 from collections import Counter
@@ -12,6 +13,17 @@ from agf.errors import UserError
 
 AUDIO_SUFFIXES = (".mp3", ".ogg", ".opus", ".flac", ".wav", ".m4a")
 """Suffixes, in lower case, of the files taken for audio."""
+
+
+DRIVE_ERRORS = {
+    errno.ENOENT,
+    errno.EIO,
+    errno.ESTALE,
+    errno.ENOTCONN,
+    errno.EHOSTDOWN,
+    errno.ETIMEDOUT,
+}
+"""Errors that tell of the drive, not of the file; a parser may meet others in a broken file."""
 
 
 class AudioFile(NamedTuple):
@@ -70,6 +82,31 @@ def find_audio(folder):
             ) from error
     files.sort()
     return files, others
+
+
+def lost_file(path, error):
+    """Return the error to raise on a file that was there, and now cannot be read.
+
+    A track must not be rejected for good because a drive went away under a run. A file that the
+    user may not read is another matter: there the answer does not change by itself.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file.
+    error : OSError or str
+        Why it cannot be read.
+
+    Returns
+    -------
+    UserError
+    """
+    reason = error.strerror if isinstance(error, OSError) else error
+    return UserError(
+        f"{printable(path)} was there when its folder was listed and cannot be read now "
+        f"({reason}): see that its drive is mounted, then run again; to go on without the file, "
+        "remove it and run snakemake --forcerun scan_corpus."
+    )
 
 
 def printable(path):

@@ -51,7 +51,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import soundfile
 
-from agf.corpus.audio_files import AudioFile, printable, suffix_of
+from agf.corpus.audio_files import (
+    DRIVE_ERRORS,
+    AudioFile,
+    lost_file,
+    printable,
+    suffix_of,
+)
 from agf.errors import UserError
 from agf.files import write_parquet
 from agf.progress import progress
@@ -326,6 +332,8 @@ def _read_file(path):
     # may end the scan of a whole collection.
     except Exception as error:
         failure = _system_error(error)
+        if failure and failure.errno in DRIVE_ERRORS:
+            raise lost_file(path, failure) from error
         if failure:
             logger.warning("%r cannot be opened: %s", str(path), failure.strerror)
             return _record(problem=failure.strerror), False

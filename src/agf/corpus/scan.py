@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from agf.corpus.audio_files import AUDIO_SUFFIXES, find_audio
+from agf.corpus.audio_files import AUDIO_SUFFIXES, find_audio, lost_file
 from agf.corpus.fma import CLIP_SECONDS, audio_path, read_genres, read_tracks
 from agf.corpus.folder import read_folder
 from agf.corpus.manifest import (
@@ -42,7 +42,8 @@ SHOWN = 3
 def audio_fingerprint(folder):
     """Return a hash of the name, size and modification time of every audio file below `folder`.
 
-    It says whether a scan could find anything new; no file is opened.
+    It says whether a scan could find anything new, be it that a file may now be read; no file is
+    opened.
 
     Raises
     ------
@@ -51,7 +52,8 @@ def audio_fingerprint(folder):
     """
     digest = hashlib.sha256()
     for file in find_audio(folder)[0]:
-        line = f"{file.path}\0{file.size}\0{file.mtime_ns}\0"
+        closed = "" if os.access(os.path.join(folder, file.path), os.R_OK) else "closed\0"
+        line = f"{file.path}\0{file.size}\0{file.mtime_ns}\0{closed}"
         digest.update(line.encode(errors="surrogateescape"))
     return digest.hexdigest()
 
@@ -83,7 +85,8 @@ def scan_corpus(settings, data_dir, audio_dir, tags_file, out, cache):
     ------
     UserError
         Where the metadata cannot be read, the tracks that can be used are of one artist or one
-        genre alone, or most of the files scanned before are gone and the folder is another one.
+        genre alone, most of the files scanned before are gone and the folder is another one, or a
+        file goes out of reach meanwhile.
     """
     data_dir, out, cache = Path(data_dir), Path(out), Path(cache)
     folder = data_dir / audio_dir
@@ -232,9 +235,11 @@ def _sha256(folder, files, wanted, cache, results):
             try:
                 with open(folder / file.path, "rb") as stream:
                     digest = hashlib.file_digest(stream, "sha256").hexdigest()
-            except OSError as error:
+            except PermissionError as error:
                 logger.warning("scan: %s: %s", file.path, error.strerror)
                 continue
+            except OSError as error:
+                raise lost_file(folder / file.path, error) from error
         rows.append((*row, digest))
         digests[file.path] = digest
     moved = known and not any(path.startswith(place) for path, _, _ in known)

@@ -7,7 +7,7 @@ import pyarrow as pa
 from agf.features.essentia import descriptor_names, essentia_descriptors
 from agf.features.reading import read_columns
 from agf.features.recycled import recycled
-from agf.features.shards import read_candidates, update_shard
+from agf.features.shards import judging, read_candidates, update_shard
 
 ESSENTIA_OPTIONS = {
     "compression": "zstd",
@@ -47,7 +47,8 @@ def extract_essentia_shard(manifest, mel, data_dir, out, rejected, settings, cod
     Raises
     ------
     UserError
-        If the manifest or a file of an earlier run is not as it should be.
+        If the manifest or a file of an earlier run is not as it should be, or an audio file is out
+        of reach.
     """
     decoded = set(read_columns(mel, ["track_id"])["track_id"].to_pylist())
     candidates = [
@@ -62,7 +63,8 @@ def extract_essentia_shard(manifest, mel, data_dir, out, rejected, settings, cod
 
         def compute(candidate):
             path = Path(data_dir) / candidate["path"]
-            return descriptors(path, settings["max_duration"], settings["offset"])
+            with judging(path, candidate["sha256"]):
+                return descriptors(path, settings["max_duration"], settings["offset"])
 
         return update_shard(
             candidates, out, rejected, compute, schema, "essentia", **ESSENTIA_OPTIONS

@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from agf.features.audio import decode
 from agf.features.mel import mel_spectrogram_db, quantise
-from agf.features.shards import BINARY_OPTIONS, read_candidates, update_shard
+from agf.features.shards import BINARY_OPTIONS, judging, read_candidates, update_shard
 
 MEL_SCHEMA = pa.schema(
     {
@@ -48,19 +48,21 @@ def extract_mel_shard(manifest, data_dir, out, rejected, settings, code):
     Raises
     ------
     UserError
-        If the manifest or a file of an earlier run is not as it should be.
+        If the manifest or a file of an earlier run is not as it should be, or an audio file is out
+        of reach.
     """
 
     def compute(candidate):
         path = Path(data_dir) / candidate["path"]
-        samples = decode(
-            path,
-            settings["sample_rate"],
-            settings["min_seconds"],
-            candidate["duration"],
-            settings["max_duration"],
-            settings["offset"],
-        )
+        with judging(path, candidate["sha256"]):
+            samples = decode(
+                path,
+                settings["sample_rate"],
+                settings["min_seconds"],
+                candidate["duration"],
+                settings["max_duration"],
+                settings["offset"],
+            )
         db = mel_spectrogram_db(samples, settings)
         q, max_db = quantise(db, settings["top_db"])
         return {"n_frames": len(q), "max_db": max_db, "mel": q.tobytes()}

@@ -190,7 +190,7 @@ def open_shard(path):
     """
     try:
         return pq.ParquetFile(path)
-    except (OSError, pa.ArrowInvalid) as error:
+    except (FileNotFoundError, pa.ArrowInvalid) as error:
         raise UserError(
             f"{path} is missing or no Parquet file; delete it and run the workflow again"
         ) from error

@@ -13,12 +13,15 @@ import heapq
 import itertools
 import json
 import logging
+import os
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from agf.corpus.audio_files import lost_file
 from agf.errors import UserError
 from agf.features.audio import AudioError
 from agf.features.reading import open_shard, read_columns
@@ -131,12 +134,6 @@ def update_shard(
     shard = Path(out).name.removesuffix(".parquet")
     done = _earlier_rows(out, ["track_id", "key"])
     refused_before = _earlier_rows(rejected, REJECTED_SCHEMA.names) if rejected else {}
-    # A file that was out of reach is tried again: its content was never judged.
-    refused_before = {
-        identity: row
-        for identity, row in refused_before.items()
-        if not row["reason"].startswith("missing")
-    }
 
     keep, refused, todo = set(), [], []
     for row in candidates:
@@ -181,6 +178,44 @@ def update_shard(
     return {"computed": n_computed, "kept": len(keep), "rejected": len(refused)}
 
 
+@contextmanager
+def judging(path, sha256):
+    """Let a refusal pass only if it is of the very file that was scanned.
+
+    A drive that goes away, or gives wrong bytes, must not cost a track its place for good.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The audio file that the block decodes.
+    sha256 : str
+        Of the file as it was scanned.
+
+    Raises
+    ------
+    AudioError
+        As the block.
+    UserError
+        If the block raises AudioError, and the file cannot be read or is another one by now.
+    """
+    try:
+        yield
+    except AudioError as error:
+        if not os.path.isfile(path):
+            raise lost_file(path, "no such file") from error
+        try:
+            with open(path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as reason:
+            raise lost_file(path, reason) from error
+        if digest != sha256:
+            raise UserError(
+                f"{path} is not the file that was scanned ({error}): see that its drive works, "
+                "then run snakemake --forcerun scan_corpus."
+            ) from error
+        raise
+
+
 def read_candidates(manifest, settings, code, source=("sha256",)):
     """Return the rows of a shard's manifest with their keys, sorted by track.
 
@@ -198,7 +233,8 @@ def read_candidates(manifest, settings, code, source=("sha256",)):
     Returns
     -------
     list of dict
-        ``track_id``, ``key``, ``path`` and ``duration`` (in seconds; None where it is not known).
+        ``track_id``, ``key``, ``path``, ``sha256`` and ``duration`` (in seconds; None where it is
+        not known).
 
     Raises
     ------
@@ -216,6 +252,7 @@ def read_candidates(manifest, settings, code, source=("sha256",)):
             "track_id": row["track_id"],
             "key": row_key([row[column] for column in source], settings, code),
             "path": row["path"],
+            "sha256": row["sha256"],
             "duration": row["duration"],
         }
         for row in rows

@@ -6,7 +6,7 @@ import logging
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 
 from agf.files import replacing
 from agf.networks.updates import parameters
@@ -52,7 +52,7 @@ def save_checkpoint(path, model, optimisers, history):
     """
     tensors = {name: value.cpu().contiguous() for name, value in _state(model, optimisers)}
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"agf": json.dumps(history)})
+        temporary.write_bytes(save(tensors, metadata={"agf": json.dumps(history)}))
 
 
 def load_checkpoint(path, model, optimisers):

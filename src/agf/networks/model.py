@@ -9,13 +9,13 @@ import json
 import math
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import nn
 
 from agf.errors import UserError
 from agf.files import replacing
 from agf.tasks import all_networks, network_by_name
+from agf.tensors import reading_tensors
 
 WIDTHS = {
     1: ((16, 32, 64, 64, 128, 256, 256), 256),
@@ -273,7 +273,9 @@ def save_weights(model, path, metadata):
     # One key only: safetensors orders several keys differently from save to save.
     text = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
     with replacing(path) as temporary:
-        save_file(tensors, temporary, metadata={"agf": text})
+        # The library's own save_file leaves a file behind where it is killed, and one for its owner
+        # alone where it is not.
+        temporary.write_bytes(save(tensors, metadata={"agf": text}))
 
 
 def load_weights(path):
@@ -294,9 +296,9 @@ def load_weights(path):
     Raises
     ------
     UserError
-        If the file's metadata lacks the key ``agf``.
+        If the file is missing or no safetensors file, or its metadata lacks the key ``agf``.
     """
-    with safe_open(path, "pt") as file:
+    with reading_tensors(path) as file:
         text = (file.metadata() or {}).get("agf")
         if text is None:
             raise UserError(f"{path} holds no network of this project; train it again.")
