@@ -1,5 +1,6 @@
 # make demo   sets up .venv and runs the whole workflow on the generated demo corpus
 # make test   sets up .venv and passes the tests
+# make test-long   kills a run again and again, for most of an hour: docs/reliability.md
 # make lint   checks style of code and rules
 # make lock   writes requirements.lock anew from pyproject.toml
 
@@ -8,7 +9,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test lint lock setup
+.PHONY: demo test test-long lint lock setup
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -17,6 +18,9 @@ demo: setup
 
 test: setup
 	$(BIN)/pytest
+
+test-long: setup
+	$(BIN)/pytest -s -m kill tests/kill
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ import shutil
 
 import pandas as pd
 import pytest
-from conftest import TINY, copy_project, snakemake, write_config
+from tiny_run import TINY, copy_project, snakemake, write_config
 
 pytestmark = pytest.mark.workflow
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from conftest import planned, snakemake
+from tiny_run import planned, snakemake
 
 pytestmark = pytest.mark.workflow
 

@@ -12,8 +12,8 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from conftest import ROOT, TINY, copy_project, snakemake, write_config
 from test_sources import tag
+from tiny_run import ROOT, TINY, copy_project, snakemake, write_config
 
 from agf.cli import main
 from agf.config import check_config, check_project_folder, read_schema, schema_defaults

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from conftest import TINY, planned, snakemake, write_config
+from tiny_run import TINY, planned, snakemake, write_config
 
 from agf.corpus.fma import audio_path
 

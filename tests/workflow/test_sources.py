@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 import soxr
-from conftest import TINY, copy_project, planned, snakemake, write_config
+from tiny_run import TINY, copy_project, planned, snakemake, write_config
 
 from agf.corpus.fma import audio_path, read_tracks
 from agf.corpus.selection import list_rejected

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import TINY, copy_project, planned, snakemake, write_config
+from tiny_run import TINY, copy_project, planned, snakemake, write_config
 
 from agf.evaluation.metrics import evaluate_predictions
 from agf.tasks import AGF_TASKS, all_cases, all_networks

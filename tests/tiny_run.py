@@ -1,4 +1,4 @@
-"""One run of the whole workflow on a tiny generated corpus, shared by the tests of this folder."""
+"""The tiny corpus on which tests run the whole workflow, and how they do."""
 
 import os
 import re
@@ -7,12 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from agf.corpus.demo import write_demo
-
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 
 TINY = {
     "corpus": "tiny",
@@ -73,13 +70,3 @@ def copy_project(folder):
     for name in ("Snakefile", "config.yaml", "requirements.lock"):
         shutil.copy2(ROOT / name, folder / name)
     write_config(folder, TINY)
-
-
-@pytest.fixture(scope="session")
-def tiny(tmp_path_factory):
-    """A finished run of the tiny corpus, taken as a collection of the user's own."""
-    folder = tmp_path_factory.mktemp("tiny")
-    copy_project(folder)
-    write_demo(TINY["demo"], 0, folder / "data" / "tiny")
-    snakemake(folder)
-    return folder
