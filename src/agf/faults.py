@@ -40,6 +40,9 @@ LIBSNDFILE_SYSTEM_ERROR = 2
 DAMAGE = re.compile("decompression failed|deserialize thrift|^Error while deserializing header")
 """Words of pyarrow and safetensors on content that cannot be: they do not name the file."""
 
+KILLED = re.compile(r"^The process that ran .* died with status -9\.$", re.DOTALL)
+"""What :mod:`agf.features.recycled` says of a process that got SIGKILL."""
+
 SPACE = 1 << 20
 """Bytes that must fit on a disk before a run begins: its locks, logs and a job's small files."""
 
@@ -74,6 +77,12 @@ def describe_fault(error, path=None):
             f"A file that this job reads is damaged ({text}): of a finished run, "
             "agf verify says which; delete it, or else all that the job reads of the results, and "
             "run the workflow again, which makes it anew."
+        )
+    if KILLED.search(text):
+        return (
+            "A process that the job had started was killed, as the system does where memory does "
+            "not suffice (dmesg says so): run fewer jobs at a time (--cores) or give the job more "
+            "memory, then run again: what is done is kept."
         )
     number = _number(error, text)
     # libsndfile keeps to itself which error of the system it met.

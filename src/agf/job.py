@@ -54,6 +54,9 @@ def job(log):
         except UserError as error:
             logging.error("%s", error)
             sys.exit(1)
+        except KeyboardInterrupt:
+            logging.error("The job was interrupted.")
+            sys.exit(130)
         except Exception as error:
             sentence = describe_fault(error)
             if sentence:

@@ -101,7 +101,7 @@ def kill_as_planned(folder, reference, plan):
     taken, written = stage_seconds(reference), outputs(reference)
     usual = {stage: statistics.median(seconds) for stage, seconds in taken.items()}
     todo = {stage: list(enumerate(victims)) for stage, victims in plan.items()}
-    tries = Counter()
+    tries, wanted = Counter(), []
     run, doubtful = start(folder), False
     try:
         while any(todo.values()):
@@ -109,9 +109,11 @@ def kill_as_planned(folder, reference, plan):
             if job is None:
                 assert doubtful or run.returncode == 0, last_words(folder)
                 if run.returncode == 0:
-                    # It came to its end, and the first stage that is left was not hit enough.
-                    remove(folder, written[next(stage for stage in todo if todo[stage])])
-                run, doubtful = start(folder), False
+                    # The first stage that was not hit enough is made again, by name: Snakemake
+                    # does not miss what nothing else has to be made of.
+                    wanted = written[next(stage for stage in todo if todo[stage])]
+                    remove(folder, wanted)
+                run, doubtful = start(folder, *wanted), False
                 continue
             number, victim = todo[stage][0]
             tries[stage] += 1
@@ -131,7 +133,8 @@ def kill_as_planned(folder, reference, plan):
                 usual[stage] *= 0.7
                 few = len(taken[stage]) <= FEW
                 if few or run.poll() is not None:
-                    run = start_again(folder, run, written[stage] if few else [])
+                    end(folder, run, written[stage] if few else [])
+                    run = start(folder, *wanted)
                     doubtful = False
                 continue
             todo[stage].pop(0)
@@ -144,7 +147,7 @@ def kill_as_planned(folder, reference, plan):
             left = len(temporaries(folder / "results", folder / "data"))
             if victim == "run":
                 finish(folder, "--unlock")
-            run, doubtful = start(folder, cores=1 + len(kills.rows) % 2), False
+            run, doubtful = start(folder, *wanted, cores=1 + len(kills.rows) % 2), False
             if at_once:
                 seconds = wait_until_gone(survivors)
             kills.add(
@@ -159,6 +162,7 @@ def kill_as_planned(folder, reference, plan):
                 rerun="at once" if at_once else "when all was quiet",
             )
         assert run.wait() == 0, last_words(folder)
+        finish(folder)
     finally:
         if run.poll() is None:
             kill_group(run)
@@ -166,14 +170,13 @@ def kill_as_planned(folder, reference, plan):
     return kills
 
 
-def start_again(folder, run, written):
-    """End a run by SIGKILL, remove what it has written, and start it again."""
+def end(folder, run, written):
+    """End a run by SIGKILL and remove what it has written."""
     run.kill()
     run.wait()
     wait_until_gone(belonging(folder))
     remove(folder, written)
     finish(folder, "--unlock")
-    return start(folder)
 
 
 def last_words(folder):

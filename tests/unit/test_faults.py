@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -26,6 +27,7 @@ from agf.faults import (
     describe_future_dates,
     mend_future_dates,
 )
+from agf.features.recycled import recycled
 from agf.files import write_parquet
 
 DAY = 86_400
@@ -277,3 +279,16 @@ def test_an_input_from_the_future_is_named_and_left_alone(tmp_path):
     sentence = describe_future_dates([tmp_path / "tracks.csv", tmp_path / "genres.csv"])
     assert sentence.startswith(f"{tmp_path}/genres.csv has a date in the future, ")
     assert Path(tmp_path / "genres.csv").stat().st_mtime_ns == date
+
+
+def kill_myself():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_process_that_was_killed_is_no_fault_of_the_program(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with pytest.raises(RuntimeError) as raised, recycled(kill_myself, 1) as call:
+        call()
+    sentence = describe_fault(raised.value)
+    assert sentence.startswith("A process that the job had started was killed")
+    assert describe_fault(RuntimeError("something else died with status -9 and more")) is None

@@ -152,3 +152,10 @@ def test_a_mapped_file_that_vanishes_leaves_a_word_in_the_log(tmp_path):
     _, status = run(tmp_path / "a.log", *lines)
     assert status < 0
     assert "Fatal Python error: Bus error" in (tmp_path / "a.log").read_text()
+
+
+def test_an_interrupted_job_is_one_sentence(tmp_path):
+    with pytest.raises(SystemExit) as end, job(tmp_path / "a.log"):
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert (tmp_path / "a.log").read_text().endswith(" The job was interrupted.\n")
