@@ -1,6 +1,6 @@
 # make demo   sets up .venv and runs the whole workflow on the generated demo corpus
 # make test   sets up .venv and passes the tests
-# make test-long   kills a run again and again, for most of an hour: docs/reliability.md
+# make test-long   kills a run again and again, an hour or so, not timed yet: docs/reliability.md
 # make lint   checks style of code and rules
 # make lock   writes requirements.lock anew from pyproject.toml
 

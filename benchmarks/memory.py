@@ -970,6 +970,10 @@ def page(results):
         "- A training or fit ran for one epoch or iteration. What more of them add was computed "
         f"for the transfers, which keep the loss of every update: {BYTES_PER_LOSS} bytes each, for "
         f"{PAPER_TRANSFER_EPOCHS} epochs. It is in the figures.",
+        "- The figures were taken in several runs of parts of this script on a busy machine, and "
+        "put together. The rules of shards were measured again after rows of descriptors were "
+        "joined early. Those of `train_transfer` are from before its predictions went into one "
+        "array and its losses were dropped after each epoch, so it takes less today.",
         "- Random frames use every word of a dictionary in every artist's bag, so that bags have "
         "no zeros. Music's have many: tasks m and d need less than is said here.",
         "- Where `max_duration` is null and tracks are longer than 30 s, spectrograms, MFCC and "
