@@ -43,7 +43,7 @@ setup: .venv/ready
 lock:
 	$(PYTHON) -m venv .venv/lock
 	.venv/lock/bin/python -m pip install --quiet uv
-	.venv/lock/bin/uv pip compile pyproject.toml --extra dev --constraint constraints.txt --python-version 3.11 \
+	.venv/lock/bin/uv pip compile pyproject.toml --extra dev --extra docs --extra serve --constraint constraints.txt --python-version 3.11 \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links $(UV_OPTIONS) > .venv/lock/all.txt
 	(echo '# Every package, pinned for Python 3.11; written by make lock.'; \
 		grep -vE '^(nvidia|cuda|triton)' .venv/lock/all.txt | sed 's/+cpu$$//') > requirements.lock
