@@ -23,6 +23,7 @@ from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
 from agf.faults import check_writable, describe_future_dates, mend_future_dates
 from agf.lifeline import announce_run
+from agf.locks import hold_run
 from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
 
 try:
@@ -36,7 +37,8 @@ try:
         # Snakemake writes here even for a dry run; what it says itself where it cannot is a traceback.
         check_writable(".snakemake")
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # As a WorkflowError, the sentence would stand between a line of this file and the name of the file.
+    sys.exit(str(error))
 
 # One job, one thread: processes scale where threads do not, and waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -195,9 +197,11 @@ def provenance_files(wildcards):
 
 
 def look_before_start():
-    """Make sure, before the first job of a run, that results can be written and that their dates can be gone by."""
+    """Make sure, before the first job of a run, that results can be written, by no other run, and dates be gone by."""
     try:
         check_writable(RESULTS)
+        global run_lock
+        run_lock = hold_run(RESULTS)
         mended = mend_future_dates(RESULTS)
     except UserError as error:
         raise WorkflowError(str(error)) from None
