@@ -25,6 +25,9 @@ PANELS = (
     ("macro_f1", "macro F1", "higher is better ↑"),
 )
 
+TITLE_WIDTH = 80
+"""Characters of the title's size that fit the figure's width."""
+
 FOOTNOTE_WIDTH = 125
 """Characters of the footnote's size that fit the figure's width."""
 
@@ -39,7 +42,7 @@ STYLE = {
 }
 
 
-def figure3(rows, title, footnote, png_path, svg_path):
+def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=None):
     """Draw log loss and macro F1 against the number of tasks, and write PNG and SVG.
 
     Each point is a case, each line joins the means per number of tasks. The same input gives the
@@ -53,6 +56,11 @@ def figure3(rows, title, footnote, png_path, svg_path):
         Text above and below the panels.
     png_path, svg_path : str or pathlib.Path
         The files to write; the PNG has 200 dots per inch.
+    warnings : sequence of str
+        Sentences put under the title, marked as warnings.
+    deviations : pandas.DataFrame, optional
+        `system`, `n_tasks` and, of `log_loss` and `macro_f1`, the standard deviation of the mean
+        over cases; drawn as error bars about the means.
     """
     with rc_context(STYLE):
         figure = Figure(figsize=(7.2, 3.7), layout="constrained")
@@ -60,7 +68,7 @@ def figure3(rows, title, footnote, png_path, svg_path):
         shown = [system for system in SYSTEMS if (rows["system"] == system).any()]
         for axes, (score, label, direction) in zip(figure.subplots(1, 2), PANELS, strict=True):
             for system in shown:
-                _draw_system(axes, rows[rows["system"] == system], score, system)
+                _draw_system(axes, rows[rows["system"] == system], score, system, deviations)
             axes.set_title(direction, loc="right", color="0.35")
             axes.set_ylabel(label)
             axes.set_xlabel("number of tasks N")
@@ -80,11 +88,15 @@ def figure3(rows, title, footnote, png_path, svg_path):
             columnspacing=2.2,
             borderpad=0,
             # A title of the figure itself would be drawn over a legend outside the axes.
-            title=title,
+            title="\n".join(
+                [title, *(fill(f"Warning. {warning}", TITLE_WIDTH) for warning in warnings)]
+            ),
             title_fontproperties={"size": 10.5, "weight": "bold"},
             alignment="left",
         )
         explanation = "Points are cases, lines join their means."
+        if deviations is not None:
+            explanation = "Points are cases, lines join their means, bars are deviations of those."
         if "wstn_transfer" in shown:
             explanation += " A wSTN learns genre alone with the size of the MTN of N tasks."
         sentences = [explanation, *footnote.splitlines()]
@@ -99,7 +111,7 @@ def figure3(rows, title, footnote, png_path, svg_path):
                 figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
 
 
-def _draw_system(axes, rows, score, system):
+def _draw_system(axes, rows, score, system, deviations):
     _, colour, marker, line, offset = SYSTEMS[system]
     axes.plot(
         rows["n_tasks"] + offset,
@@ -114,6 +126,12 @@ def _draw_system(axes, rows, score, system):
     )
     means = rows.groupby("n_tasks")[score].mean()
     axes.plot(means.index + offset, means, color=colour, linestyle=line, linewidth=1.5)
+    if deviations is not None:
+        of_system = deviations[deviations["system"] == system]
+        bars = of_system.set_index("n_tasks")[score].reindex(means.index)
+        axes.errorbar(
+            means.index + offset, means, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=2.5
+        )
 
 
 def _legend_handle(system):
