@@ -38,8 +38,8 @@ BASELINE_NOTE = (
     "majority: all probability on the most frequent genre; a probability of zero counts as 1e-8 in "
     "the log loss. prior: the genres' shares in training. mfcc_mean, mfcc_mean_std: logistic "
     "regression on a track's mean MFCC, or mean and standard deviation. mfcc_svm: support vector "
-    "machine with RBF kernel on seven statistics of 20 MFCC, as in the FMA dataset's own baselines; "
-    "its log loss is of calibrated probabilities, the other scores are of its decision."
+    "machine with RBF kernel on seven statistics of 20 MFCC, as in the FMA dataset's own "
+    "baselines; its log loss is of calibrated probabilities, the other scores are of its decision."
 )
 
 BEST_NOTE = "Bold: best value of a column (lowest log loss in nats, highest macro F1)."
@@ -137,7 +137,7 @@ def write_tables(
     documents["table4"] = (
         scored4,
         "Scores of all task combinations",
-        [*common, *_deviation_note(metrics), *alias_note],
+        [*common, *_deviation_note(metrics, "±"), *alias_note],
     )
     documents["table5"] = (
         table5(metrics, published),
@@ -178,7 +178,7 @@ def write_tables(
         # The aliases would draw the STN's points a second time.
         cases[cases["alias_of"] == ""],
         "Figure 3. Genre classification by number of tasks",
-        "\n".join([*common, *_deviation_note(metrics)]),
+        "\n".join([*common, *_deviation_note(metrics, "Bars")]),
         png,
         svg,
         warnings=warnings,
@@ -247,7 +247,9 @@ def _about(metrics):
     n_tracks = metrics["n_tracks"].dropna()
     if len(n_tracks):
         low, high = n_tracks.min(), n_tracks.max()
-        about += f", {low} evaluation tracks" if low == high else f", {low} to {high} evaluation tracks"
+        about += (
+            f", {low} evaluation tracks" if low == high else f", {low} to {high} evaluation tracks"
+        )
     n_runs = count_runs(metrics)
     sentences = [f"{about}."]
     if n_runs > 1:
@@ -265,11 +267,11 @@ def _split_names(splits):
     return names + [f"{kind} ({n} draws)" for kind, n in draws.items() if n > 1]
 
 
-def _deviation_note(metrics):
+def _deviation_note(metrics, mark):
     if count_runs(metrics) == 1:
         return []
     unit = repeated_over(metrics)
-    note = f"±: standard deviation over {metrics[unit].nunique(dropna=False)} {unit}s"
+    note = f"{mark}: standard deviation over {metrics[unit].nunique(dropna=False)} {unit}s"
     several = unit == "split" and metrics["seed"].nunique(dropna=False) > 1
     return [f"{note}, seeds averaged first." if several else f"{note}."]
 
@@ -283,7 +285,7 @@ def _mean_deviations(metrics):
 def _baseline_sentence(foot):
     scores = [
         f"{row.baseline} {_number(row.log_loss)} and {_number(row.macro_f1)}"
-        for row in foot.itertuples()
+        for row in foot.dropna(subset=list(SCORES)).itertuples()
     ]
     return f"Baselines, log loss and macro F1: {'; '.join(scores)}."
 
@@ -304,9 +306,7 @@ def _printed(table):
         if deviation_of(column) in deviations:
             cells[column] = [
                 f"{cell} ± {_number(deviation)}" if pd.notna(deviation) else cell
-                for cell, deviation in zip(
-                    cells[column], table[deviation_of(column)], strict=True
-                )
+                for cell, deviation in zip(cells[column], table[deviation_of(column)], strict=True)
             ]
     if "alias_of" in table:
         cells["case"] = _marked(cells["case"], table["alias_of"] != "")

@@ -28,6 +28,9 @@ PANELS = (
 TITLE_WIDTH = 80
 """Characters of the title's size that fit the figure's width."""
 
+TITLE_LINE = 0.17
+"""Height of a line of the title, in inches."""
+
 FOOTNOTE_WIDTH = 125
 """Characters of the footnote's size that fit the figure's width."""
 
@@ -63,7 +66,9 @@ def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=N
         over cases; drawn as error bars about the means.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+        title = "\n".join([title, *(fill(f"Warning. {w}", TITLE_WIDTH) for w in warnings)])
+        height = 3.7 + TITLE_LINE * title.count("\n")
+        figure = Figure(figsize=(7.2, height), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
         shown = [system for system in SYSTEMS if (rows["system"] == system).any()]
         for axes, (score, label, direction) in zip(figure.subplots(1, 2), PANELS, strict=True):
@@ -88,15 +93,11 @@ def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=N
             columnspacing=2.2,
             borderpad=0,
             # A title of the figure itself would be drawn over a legend outside the axes.
-            title="\n".join(
-                [title, *(fill(f"Warning. {warning}", TITLE_WIDTH) for warning in warnings)]
-            ),
+            title=title,
             title_fontproperties={"size": 10.5, "weight": "bold"},
             alignment="left",
         )
         explanation = "Points are cases, lines join their means."
-        if deviations is not None:
-            explanation = "Points are cases, lines join their means, bars are deviations of those."
         if "wstn_transfer" in shown:
             explanation += " A wSTN learns genre alone with the size of the MTN of N tasks."
         sentences = [explanation, *footnote.splitlines()]

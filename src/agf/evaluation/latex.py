@@ -13,6 +13,8 @@ WIDE = 8
 NUMBER = re.compile(r"[-+]?[\d,]*\.?\d+(e[-+]?\d+)?( ± \d*\.?\d+)?( †)?")
 """A cell that is a number, with its deviation or a mark: its column is aligned to the right."""
 
+MINUS = "\N{MINUS SIGN}"
+
 SYMBOLS = str.maketrans(
     {
         "\\": r"\textbackslash{}",
@@ -33,12 +35,12 @@ SYMBOLS = str.maketrans(
         "]": "{]}",
         "†": r"\textsuperscript{\dag}",
         "±": r"\ensuremath{\pm}",
-        "×": r"\ensuremath{\times}",
-        "−": r"\ensuremath{-}",
+        "\N{MULTIPLICATION SIGN}": r"\ensuremath{\times}",
+        MINUS: r"\ensuremath{-}",
         "≤": r"\ensuremath{\leq}",
         "≥": r"\ensuremath{\geq}",
-        "–": "--",
-        "—": "---",
+        "\N{EN DASH}": "--",
+        "\N{EM DASH}": "---",
         "…": r"\ldots{}",
     }
 )
@@ -81,7 +83,10 @@ def latex_table(frame, caption, label, notes=(), bold=None, warnings=()):
         marked = bold.to_numpy(dtype=bool)
         cells = cells.where(~marked, "\\textbf{" + cells + "}")
     column_format = "".join("r" if _is_numeric(frame[name]) else "l" for name in frame)
-    above = [rf"{{\footnotesize\raggedright \textbf{{Warning.}} {latex_text(text)}\par}}" for text in warnings]
+    above = [
+        rf"{{\footnotesize\raggedright \textbf{{Warning.}} {latex_text(text)}\par}}"
+        for text in warnings
+    ]
     below = [rf"{{\footnotesize\raggedright {latex_text(text)}\par}}" for text in notes]
     style = cells.style.hide(axis="index")
     if len(frame) > LONG:
@@ -122,7 +127,7 @@ def _cell(value):
     text = f"{value:.4f}" if isinstance(value, float) else str(value)
     if NUMBER.fullmatch(text):
         # A hyphen is no minus sign.
-        text = re.sub("^-", "−", text)
+        text = re.sub("^-", MINUS, text)
     return latex_text(text)
 
 

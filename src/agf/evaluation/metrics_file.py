@@ -130,8 +130,8 @@ def collect_metrics(paths, corpus):
     Raises
     ------
     UserError
-        When a path does not follow the layout, a file is missing or no metrics, or a case of one run
-        lacks in another.
+        When a path does not follow the layout, a file is missing or no metrics, or a case
+        of one run lacks in another.
     """
     found = {}
     for path in map(Path, paths):
@@ -164,9 +164,7 @@ def collect_metrics(paths, corpus):
                 "another split or seed has one; evaluate it first."
             )
         if any(name.startswith("mtn-") for name in cases):
-            cases |= {
-                alias: cases[name] for alias, name in _aliases().items() if name in cases
-            }
+            cases |= {alias: cases[name] for alias, name in _aliases().items() if name in cases}
         for name, (network, tasks) in _identities().items():
             if name in cases:
                 identity = (corpus, split, seed, name, network, tasks)

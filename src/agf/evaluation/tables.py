@@ -37,8 +37,8 @@ def table1(sizes):
     Parameters
     ----------
     sizes : dict of str to dict
-        For each task letter of the run `outputs` (number of genres or topics) and `words` (size of the
-        dictionary, None for ``g``).
+        For each task letter of the run `outputs` (number of genres or topics) and `words` (size of
+        the dictionary, None for ``g``).
 
     Returns
     -------
