@@ -264,8 +264,8 @@ def resample_runs(prediction_paths, artist, seed, n_resamples=N_RESAMPLES):
     Raises
     ------
     UserError
-        When there is no path, or one that does not follow the layout, a file cannot be read as predictions, a track has
-        no artist, or the cases of one split are not of the same tracks.
+        When there is no path, or one that does not follow the layout, a file cannot be read as
+        predictions, a track has no artist, or the cases of one split are not of the same tracks.
     """
     paths = {_run_of_path(path): Path(path) for path in prediction_paths}
     if not paths:
