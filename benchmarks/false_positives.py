@@ -178,7 +178,9 @@ def simulate(n_simulations, seed):
         drawn = correlated_effects((n_simulations,), 1.0, true, N_SPLITS, rng)
         naive, corrected = (rate(corrected_t(drawn, ratio).p) for ratio in (0, RATIO))
         correlation.append({"correlation": true, "naive_t": naive, "corrected_t": corrected})
-    power = [simulate_power(n_simulations, n, generator(seed, "power", n)) for n in NUMBERS_OF_SPLITS]
+    power = [
+        simulate_power(n_simulations, n, generator(seed, "power", n)) for n in NUMBERS_OF_SPLITS
+    ]
     return {"null": null, "correlation": correlation, "power": power}
 
 

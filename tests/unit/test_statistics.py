@@ -114,9 +114,7 @@ def test_detectable_difference_has_a_power_of_eighty_per_cent(n_splits):
 
     power, _ = integrate.quad(rejects, 0, 10, points=[shift / critical, 1], limit=200)
     assert power == pytest.approx(0.8, abs=1e-6)
-    promised = statistics.power_of_corrected_t(
-        detectable, differences.std(ddof=1), n_splits, RATIO
-    )
+    promised = statistics.power_of_corrected_t(detectable, differences.std(ddof=1), n_splits, RATIO)
     assert promised == pytest.approx(0.8, abs=1e-9)
 
 

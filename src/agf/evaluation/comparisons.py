@@ -493,15 +493,18 @@ def describe_comparison(row):
     shown = f"p {'= ' if p >= 0.001 else '< '}{max(p, 0.001):.2g}"
     if not alone:
         shown += " after Holm"
-    equal = f"P(practically equal) = {row.p_equal:.2f}"
     if p < ALPHA:
         better = row.difference < 0 if BEST[row.score] == "min" else row.difference > 0
-        return f"significantly {'better' if better else 'worse'} ({shown}); {equal}"
-    before = "" if alone else " even before Holm's correction"
-    return (
-        f"not significant ({shown}); a true difference below {row.detectable:.2g} would have been "
-        f"found with a chance of less than {POWER:.0%}{before}; {equal}"
-    )
+        reading = f"significantly {'better' if better else 'worse'} ({shown})"
+    else:
+        # True of one comparison alone; under Holm's correction still more would be missed.
+        reading = (
+            f"not significant ({shown}); a true difference below {row.detectable:.2g} would be "
+            f"missed with a chance of more than {_percent(1 - POWER)}"
+        )
+    if row.p_equal >= 1 - ALPHA:
+        reading += f"; practically equal with a probability of {row.p_equal:.2f}"
+    return reading
 
 
 def comparisons_markdown(comparisons, provenance=None):
@@ -532,6 +535,11 @@ def comparisons_markdown(comparisons, provenance=None):
     if provenance is not None:
         lines += ["", f"Provenance: {provenance}"]
     return "\n".join(lines) + "\n"
+
+
+def _percent(share):
+    """Return a share for print: 0.95 as ``95 %``."""
+    return f"{100 * share:.0f} %"
 
 
 def _mean_name(cases):
@@ -647,13 +655,13 @@ def _about(comparisons):
     direction = "Differences in log loss are better below zero, in macro F1 above it."
     if n_splits < 2:
         return (
-            f"{ONE_SPLIT[0].upper()}{ONE_SPLIT[1:]}. {direction} Bootstrap: {1 - ALPHA:.0%} "
+            f"{ONE_SPLIT[0].upper()}{ONE_SPLIT[1:]}. {direction} Bootstrap: {_percent(1 - ALPHA)} "
             "interval. docs/statistics.md explains the method."
         )
     return (
         f"{n_splits} splits. {direction} Interval and p: corrected resampled t over splits. "
         f"Better, equal, worse: probabilities of the Bayesian correlated t, equal within {ROPE}. "
-        f"Bootstrap: {1 - ALPHA:.0%} interval over artists, splits and trainings held fixed. "
+        f"Bootstrap: {_percent(1 - ALPHA)} interval over artists, splits and trainings held fixed. "
         "docs/statistics.md explains the methods."
     )
 
@@ -661,7 +669,7 @@ def _about(comparisons):
 def _table(rows, several, families=False):
     """Return lines of a Markdown table."""
     names = ["comparison", "score", "difference"]
-    names += [f"{1 - ALPHA:.0%} interval", "better / equal / worse"] if several else []
+    names += [f"{_percent(1 - ALPHA)} interval", "better / equal / worse"] if several else []
     names += ["bootstrap", *(["reading"] if several else [])]
     left = ("family", "comparison", "score", "reading")
     names = ["family", *names] if families else names
