@@ -417,3 +417,9 @@ def test_page_has_the_means_first_and_every_comparison_once():
     rows = [line for line in text.splitlines() if line.startswith("|") and "---" not in line]
     assert len(rows) == len(table) + 5
     assert len({line.count(" | ") for line in rows[7:]}) == 1
+
+
+def test_rounding_below_zero_is_printed_as_zero():
+    table = comparisons.compare_systems(metrics_frame(FEW), SIZES).assign(difference=-1e-17)
+    text = comparisons.comparisons_markdown(table)
+    assert "+0.0000" in text and "-0.0000" not in text

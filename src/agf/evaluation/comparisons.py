@@ -680,7 +680,7 @@ def _table(rows, several, families=False):
     for row in rows.itertuples():
         cells = [FAMILIES[row.family]] if families else []
         cells += [row.comparison, row.score.replace("_", " ").replace("f1", "F1")]
-        cells.append(f"{row.difference:+.4f}")
+        cells.append(_signed(row.difference))
         if several:
             cells.append(_interval(row.low, row.high))
             cells.append(f"{row.p_better:.2f} / {row.p_equal:.2f} / {row.p_worse:.2f}")
@@ -692,4 +692,9 @@ def _table(rows, several, families=False):
 
 
 def _interval(low, high):
-    return "" if np.isnan(low) else f"{low:+.4f} to {high:+.4f}"
+    return "" if np.isnan(low) else f"{_signed(low)} to {_signed(high)}"
+
+
+def _signed(value):
+    # "+ 0" makes -0.0, what is left of -1e-17, plain zero.
+    return f"{round(value, 4) + 0:+.4f}"
