@@ -11,6 +11,7 @@ Steps   1. collect_metrics puts the metrics of all cases into one file
         5. compare_cases tests the differences between systems, and draws artists again for the intervals of single cases
         6. compare_protocols puts the same cases under each protocol side by side
         7. compare_clusterings puts the same cases with each clustering side by side
+        8. sum_tables writes the checksums of all these
 """
 
 TABLES = f"{RESULTS}/tables"
@@ -108,7 +109,6 @@ rule draw_tables:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md", "tex"]),
         baselines=f"{TABLES}/baselines.tex",
         figure=expand(f"{TABLES}/figure3.{{kind}}", kind=["png", "svg"]),
-        sums=f"{TABLES}/SHA256SUMS",
     log:
         f"{LOGS}/draw_tables.log",
     benchmark:
@@ -217,12 +217,38 @@ rule compare_clusterings:
         "../scripts/compare_clusterings.py"
 
 
+rule sum_tables:
+    input:
+        contents=after("digests", contents("genre_top")),
+        tables=[
+            *[rules.collect_metrics.output, rules.score_baselines.output, rules.draw_tables.output],
+            rules.compare_cases.output,
+            *([rules.compare_protocols.output] if len(PROTOCOL_RUNS) > 1 else []),
+            *([rules.compare_clusterings.output] if len(CLUSTERING_RUNS) > 1 else []),
+        ],
+    output:
+        sums=f"{TABLES}/SHA256SUMS",
+    log:
+        f"{LOGS}/sum_tables.log",
+    benchmark:
+        f"{BENCHMARKS}/sum_tables.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("sum_tables"),
+        runtime=10,
+    params:
+        run=settings("sum_tables.py"),
+    message:
+        "Checksums of the tables"
+    script:
+        "../scripts/sum_tables.py"
+
+
 rule tables:
     input:
         rules.targets.input,
-        rules.draw_tables.output,
-        rules.compare_cases.output,
-        *([rules.compare_protocols.output] if len(PROTOCOL_RUNS) > 1 else []),
-        *([rules.compare_clusterings.output] if len(CLUSTERING_RUNS) > 1 else []),
+        rules.sum_tables.output,
     message:
         "Tables are complete"

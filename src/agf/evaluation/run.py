@@ -21,7 +21,6 @@ from agf.evaluation.metrics_file import average_cases, read_metrics
 from agf.evaluation.published import read_published
 from agf.files import replacing, write_json, write_text
 from agf.networks.model import architecture_rows
-from agf.provenance import SUMS, write_sums
 
 
 def score_predictions(predictions, metrics):
@@ -83,7 +82,7 @@ def write_run_tables(
     provenance : str or pathlib.Path
         ``provenance.json``, whose hash every table carries.
     out_dir : str or pathlib.Path
-        Where the tables go, and ``SHA256SUMS`` of them, of `metrics` and of `baselines`.
+        Where the tables go.
     warnings : sequence of str
         Sentences at the top of every table and of the figure.
     """
@@ -94,7 +93,7 @@ def write_run_tables(
         sizes.setdefault(
             summary["task"], {"outputs": summary["n_topics"], "words": summary["n_words"]}
         )
-    written = write_tables(
+    write_tables(
         metrics,
         out_dir,
         sizes=sizes,
@@ -104,7 +103,6 @@ def write_run_tables(
         provenance=json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"],
         warnings=warnings,
     )
-    write_sums([*written, metrics, baselines], Path(out_dir) / SUMS)
 
 
 def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out, seed):
