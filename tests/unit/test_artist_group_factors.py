@@ -20,6 +20,9 @@ TRACKS_PER_ARTIST = 4
 N_FRAMES = 60
 GENRE_IDS = [3, 10, 20, 30, 40]
 SETTINGS = {
+    "fit_on": "train",
+    "dictionary": "kmeans",
+    "groups": "lda",
     "dictionary_size": {"m": 16, "d": 16, "e": 8},
     "n_topics": 2,
     "dictionary_frames": 500,
@@ -318,7 +321,7 @@ def test_training_track_without_features(corpus, task, file):
     if task == "e":
         write_essentia(corpus)
     (corpus / f"{file}-1.parquet").unlink()
-    with pytest.raises(UserError, match="10 training tracks, the first of them 1001"):
+    with pytest.raises(UserError, match="10 tracks to fit on, the first of them 1001"):
         fit(corpus, task)
 
 
