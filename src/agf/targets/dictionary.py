@@ -20,6 +20,7 @@ import warnings
 import faiss
 import numpy as np
 from scipy.sparse import csr_array
+from sklearn.cluster import kmeans_plusplus
 from sklearn.decomposition import MiniBatchDictionaryLearning
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.mixture import GaussianMixture
@@ -41,7 +42,7 @@ _BLOCK_CELLS = 2**18
 """Cells of a matrix of vectors by words when words are found; small blocks stay in the cache."""
 
 _RIDGE = 1e-9
-"""Added to the squared norm 1 of an atom, so that an atom chosen twice divides nothing by zero."""
+"""Added to the squared norm 1 of a chosen atom: one chosen twice must divide nothing by zero."""
 
 
 def most_vectors(method, n_words, n_dimensions=1):
@@ -285,7 +286,7 @@ def most_probable_components(vectors, centroids, variances, proportions):
 
 
 def fit_atoms(vectors, n_words, n_iterations, seed, task):
-    """Learn the atoms of sparse coding, from vectors drawn by chance on.
+    """Learn the atoms of sparse coding, from the directions of vectors drawn by K-means++ on.
 
     Parameters
     ----------
@@ -305,15 +306,22 @@ def fit_atoms(vectors, n_words, n_iterations, seed, task):
     n_vectors, n_dimensions = vectors.shape
     # The penalty of Mairal et al., 1.2 / sqrt(n_dimensions), is meant for vectors of unit length.
     vectors /= np.sqrt((vectors**2).sum() / n_vectors) or 1.0
-    drawn = generator(seed, "dictionary", task, "first atoms").choice(
-        n_vectors, n_words, replace=False
+    # Spread over the directions, of which each counts once with both its signs: of vectors drawn
+    # evenly, two may share a direction and another be missed for good.
+    directions = _unit_rows(vectors)
+    largest = np.abs(directions).argmax(axis=1)[:, None]
+    directions *= np.where(np.take_along_axis(directions, largest, axis=1) < 0, -1.0, 1.0)
+    first_atoms, _ = kmeans_plusplus(
+        directions,
+        n_words,
+        random_state=random_key(seed, "dictionary", task, "first atoms") % 2**32,
     )
     learner = MiniBatchDictionaryLearning(
         n_words,
         alpha=1.2 / np.sqrt(n_dimensions),
         max_iter=n_iterations,
         fit_algorithm="cd",
-        dict_init=_unit_rows(vectors[drawn]),
+        dict_init=first_atoms,
         random_state=random_key(seed, "dictionary", task, "atoms") % 2**32,
     )
     with warnings.catch_warnings():
@@ -348,7 +356,7 @@ def code_sparsely(vectors, atoms, n_atoms):
     residuals : np.ndarray of float64, shape (n_vectors, n_dimensions)
         What they leave.
     """
-    gram = atoms @ atoms.T + _RIDGE * np.eye(len(atoms))
+    gram = atoms @ atoms.T
     chosen = np.empty((len(vectors), n_atoms), dtype=np.int64)
     coefficients = np.empty((len(vectors), n_atoms))
     residuals = np.empty(vectors.shape)
@@ -361,7 +369,7 @@ def code_sparsely(vectors, atoms, n_atoms):
             support[:, n_chosen - 1] = np.abs(left_products).argmax(axis=1)
             so_far = support[:, :n_chosen]
             solved = np.linalg.solve(
-                gram[so_far[:, :, None], so_far[:, None, :]],
+                gram[so_far[:, :, None], so_far[:, None, :]] + _RIDGE * np.eye(n_chosen),
                 np.take_along_axis(products, so_far, axis=1)[:, :, None],
             )[:, :, 0]
             left = some.copy()

@@ -104,8 +104,8 @@ def fit_nmf(bags, n_topics, n_iterations, seed, task):
     Returns
     -------
     distributions : np.ndarray of float64, shape (n_artists, n_topics)
-        Weight of each factor in the artist's bag, divided by their sum. An artist in whom no factor
-        has weight has all of them equally; the log says how many.
+        Weight of each factor in the artist's bag, divided by their sum. An artist in whom they have
+        no weight (a millionth of the bag or less) has all of them equally; the log says how many.
     components : np.ndarray of float64, shape (n_topics, n_words)
         Words of the factors; rows sum to 1, or to 0 where a factor is empty.
     relative_error : float
@@ -123,7 +123,7 @@ def fit_nmf(bags, n_topics, n_iterations, seed, task):
     sizes = nmf.components_.sum(axis=1)
     components = nmf.components_ / np.where(sizes > 0, sizes, 1.0)[:, None]
     weights = weights * sizes
-    empty = weights.sum(axis=1) == 0
+    empty = weights.sum(axis=1) <= 1e-6 * np.asarray(bags.sum(axis=1)).ravel()
     if empty.any():
         logger.warning(
             "task %s: no NMF factor has weight in %d artists: they have all factors equally",
@@ -160,7 +160,8 @@ def cluster_artists(bags, n_clusters, seed, task):
         Sum of the squared distances of the square roots to their centroids.
     """
     bags = csr_array(bags)
-    roots = np.sqrt(bags / bags.sum(axis=1)[:, None]).tocsr()
+    # Dense: scikit-learn's K-means refuses sparse matrices whose indices have 64 bits.
+    roots = np.sqrt((bags / bags.sum(axis=1)[:, None]).toarray())
     n_artists = bags.shape[0]
     kmeans = KMeans(
         min(n_clusters, n_artists),
