@@ -8,10 +8,10 @@ from tracks. There are three methods (``agf.dictionary``):
 - ``gmm``: components of a Gaussian mixture with diagonal covariances; a vector's word is its most
   probable component.
 - ``sparse_coding``: atoms of a learnt dictionary; a vector's words are the few atoms that together
-  come nearest to it, each with the size of its coefficient. Sources: Mairal, Bach, Ponce and
-  Sapiro, *Online Learning for Matrix Factorization and Sparse Coding*, JMLR 11 (2010), for the
-  atoms; Pati, Rezaiifar and Krishnaprasad, *Orthogonal Matching Pursuit*, Asilomar (1993), for the
-  coefficients.
+  come nearest to it, each with the size of its coefficient. Signs are lost: a vector has the words
+  of its mirror image. Sources: Mairal, Bach, Ponce and Sapiro, *Online Learning for Matrix
+  Factorization and Sparse Coding*, JMLR 11 (2010), for the atoms; Pati, Rezaiifar and
+  Krishnaprasad, *Orthogonal Matching Pursuit*, Asilomar (1993), for the coefficients.
 """
 
 import logging
@@ -212,7 +212,7 @@ def fit_mixture(vectors, n_words, n_iterations, seed, task):
     -----
     In each M-step one thousandth of the vectors' mean variance is added to every variance: a
     component of one vector would have none. In many dimensions (Essentia) all vectors are sure of
-    their component from the first step on, and the words stay those of K-means.
+    their component from the first step on, and the words hardly move from those of K-means.
     """
     if len(vectors) < 2:
         raise UserError(f"Task {task} has one vector, and a mixture needs two: use kmeans.")
