@@ -133,7 +133,7 @@ def _cut(line):
 
 
 def _runs(results):
-    """Return a table with one row per split and seed, and per protocol and clustering in a study."""
+    """Return a table with one row per split, protocol, clustering and seed."""
     networks = [network.name for network in all_networks()]
     cases = [case for case in all_cases() if case.alias_of is None]
     names = [case.name for case in cases]
