@@ -3,7 +3,8 @@
 import pandas as pd
 
 from agf.evaluation.metrics_file import average_cases
-from agf.evaluation.report.cells import count
+from agf.evaluation.report.cells import count, fixed
+from agf.evaluation.report.statistics import main_comparison
 from agf.tasks import AGF_TASKS
 
 LEAKY = ("fit_on", "fit_rows")
@@ -42,15 +43,15 @@ def best_cases(metrics):
     }
 
 
-def answer(metrics, baselines, bootstrap):
+def answer(metrics, baselines, bootstrap, comparisons):
     """Return the facts of the first section.
 
     Parameters
     ----------
     metrics : pandas.DataFrame
         ``tables/metrics.csv``.
-    baselines, bootstrap : pandas.DataFrame or None
-        ``tables/baselines.csv`` and ``tables/bootstrap.csv``.
+    baselines, bootstrap, comparisons : pandas.DataFrame or None
+        ``tables/baselines.csv``, ``tables/bootstrap.csv`` and ``tables/comparisons.csv``.
 
     Returns
     -------
@@ -74,12 +75,12 @@ def answer(metrics, baselines, bootstrap):
                 f"{simple['baseline']}, macro F1 {simple['macro_f1']:.3f}",
             )
         )
-    tracks = f"{n_tracks[0]:,}" if len(n_tracks) == 1 else f"{n_tracks[0]:,}–{n_tracks[-1]:,}"
+    tracks = f"{n_tracks[0]:,}" if len(n_tracks) == 1 else f"{n_tracks[0]:,} to {n_tracks[-1]:,}"
     facts.append((tracks, "evaluation tracks", _runs(runs)))
     sentences = [
         *_against_baselines(best["log_loss"], baselines),
         *_agf_against_genre(metrics),
-        *_multi_against_single(metrics),
+        *_multi_against_single(metrics, main_comparison(comparisons)),
         _how_sure(n_tracks[0]),
     ]
     return {"facts": facts, "sentences": sentences}
@@ -99,7 +100,7 @@ def _runs(runs):
     splits, seeds = runs["split"].nunique(), runs["seed"].nunique()
     if len(runs) == 1:
         return f"one split ({runs['split'].iloc[0]}), one seed"
-    return f"in each of {count(splits, 'split')}, {count(seeds, 'seed')}"
+    return f"in each of {len(runs)} runs: {count(splits, 'split')}, {count(seeds, 'seed')}"
 
 
 def _against_baselines(best, baselines):
@@ -109,7 +110,7 @@ def _against_baselines(best, baselines):
     difference = simple["log_loss"] - best["log_loss"]
     beats = "beats" if difference > 0 else "does not beat"
     return [
-        f"{best['case']}, the case of lowest log loss, {beats} the best baseline, "
+        f"The case of lowest log loss, {best['case']}, {beats} the best baseline, "
         f"{simple['baseline']}: {best['log_loss']:.3f} against {simple['log_loss']:.3f} nats a "
         f"track, macro F1 {best['macro_f1']:.3f} against {simple['macro_f1']:.3f}."
     ]
@@ -154,18 +155,22 @@ def multi_against_single(metrics):
     return (wide.xs("mtn", axis=1, level=1) - wide.xs("stn", axis=1, level=1)).dropna()
 
 
-def _multi_against_single(metrics):
+def _multi_against_single(metrics, uncertainty):
     differences = multi_against_single(metrics)
     if differences.empty:
         return []
     loss, f1 = differences["log_loss"], differences["macro_f1"]
-    means = (f"{value:+.4f}".replace("-", "−") for value in (loss.mean(), f1.mean()))
+    means = (fixed(value, signed=True) for value in (loss.mean(), f1.mean()))
     return [
         "One network of several tasks (MTN) against one network a task (STN), over "
         f"{count(len(differences), 'combination')}: log loss {next(means)} on average, the MTN "
         f"better in {(loss < 0).sum()}; macro F1 {next(means)}, the MTN better in "
-        f"{(f1 > 0).sum()}. The combinations share networks and tracks, so these counts are not "
-        "independent trials."
+        f"{(f1 > 0).sum()}. "
+        + (
+            uncertainty
+            or "The combinations share networks and tracks, so these counts are not independent "
+            "trials, and the run has no statistics that would say how sure this is."
+        )
     ]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from agf.evaluation.metrics import per_genre
-from agf.evaluation.report.cells import Cell, Column, Table, count, interval, number, text
+from agf.evaluation.report.cells import MISSING, Cell, Column, Table, count, interval, number, text
 from agf.evaluation.report.row_plots import Mark, row_plots
 
 MOST_CONFUSIONS = 3
@@ -48,8 +48,7 @@ def confusion_table(counts, case):
         cells = [Cell(genre)]
         for other, n in row.items():
             share = n / totals[genre] if totals[genre] else 0
-            classes = "shade strong" if share > 0.55 else "shade"
-            classes += " diagonal" if other == genre else ""
+            classes = "shade diagonal" if other == genre else "shade"
             shown = f"{n:,}" if n else "·"
             cells.append(Cell(shown, f"{n}", classes, f"--share:{share:.3f}"))
         rows.append([*cells, number(totals[genre], 0)])
@@ -107,7 +106,7 @@ def genre_table(predictions, case, bootstrap):
         marks.append([Mark(value, low, high, f"{genre}: {value:.3f}")] if known else [])
         cells.append([text(genre), number(n, 0), number(value, 3)])
         if ends:
-            cells[-1].append(interval(low, high) if low is not None else Cell("–", ""))
+            cells[-1].append(interval(low, high) if low is not None else Cell(MISSING, ""))
     axis, drawings = row_plots(marks, limits=(0, 1))
     rows = [[*row, Cell(picture)] for row, picture in zip(cells, drawings, strict=True)]
     columns = [Column("genre"), Column("tracks", True), Column("F1", True)]

@@ -32,13 +32,21 @@ class Table(NamedTuple):
     class_: str = ""
 
 
+MISSING = "\N{EN DASH}"
+"""Printed where there is no value."""
+
+
+def fixed(value, digits=4, signed=False):
+    """Return a number as text, with a minus sign that is as wide as a plus."""
+    sign = "+" if signed else ""
+    return f"{value:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def number(value, digits=4, signed=False, class_=""):
     """Return a cell with a number; one that is missing is a dash and sorts last."""
     if value is None or pd.isna(value):
-        return Cell("–", "", class_)
-    sign = "+" if signed else ""
-    shown = f"{value:{sign},.{digits}f}".replace("-", "−")
-    return Cell(shown, repr(float(value)), class_)
+        return Cell(MISSING, "", class_)
+    return Cell(fixed(value, digits, signed), repr(float(value)), class_)
 
 
 def text(value, sort=None, class_=""):
@@ -50,9 +58,8 @@ def text(value, sort=None, class_=""):
 def interval(low, high, digits=3, signed=False):
     """Return a cell with the two ends of an interval."""
     if pd.isna(low) or pd.isna(high):
-        return Cell("–", "")
-    sign = "+" if signed else ""
-    ends = (f"{end:{sign}.{digits}f}".replace("-", "−") for end in (low, high))
+        return Cell(MISSING, "")
+    ends = (fixed(end, digits, signed) for end in (low, high))
     return Cell(" to ".join(ends), repr(float(low)))
 
 

@@ -147,7 +147,8 @@ def planted_section(planted):
         means = rows.groupby("label_noise")["log_loss"].mean()
         parts.append(polyline([(x(s), y(v)) for s, v in means.items()], class_, dash))
         for row in rows.dropna(subset=["log_loss"]).itertuples():
-            tip = f"{group}, noise {percent(row.label_noise)}, repeat {row.repeat}: {row.log_loss:.4f}"
+            noise = f"noise {percent(row.label_noise)}, repeat {row.repeat}"
+            tip = f"{group}, {noise}: {row.log_loss:.4f}"
             parts.append(marker(shape, x(row.label_noise), y(row.log_loss), tip, class_))
         described.append(f"{group} from {means.iloc[0]:.3f} to {means.iloc[-1]:.3f}")
         symbol = marker(shape, 17, 8, group, class_)

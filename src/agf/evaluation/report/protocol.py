@@ -134,8 +134,7 @@ def _settings(configuration):
             "crop",
             "1 s",
             f"{networks['crop_frames']} frames, "
-            f"{networks['crop_frames'] * spectrogram['hop_length'] / spectrogram['sample_rate']:.2f}"
-            " s",
+            f"{_seconds(networks['crop_frames'], spectrogram):.2f} s",
             networks["crop_frames"] == 43,
         ),
         Item("weight decay", "silent", f"Adam's, {networks['weight_decay']:g}, kernels", SILENT),
@@ -220,6 +219,10 @@ def _always(leaky):
             SAME,
         ),
     ]
+
+
+def _seconds(frames, spectrogram):
+    return frames * spectrogram["hop_length"] / spectrogram["sample_rate"]
 
 
 def _item(name, paper, here, same):

@@ -3,8 +3,12 @@
 Everything is built through :func:`element`, which escapes names that come from tags of music files.
 """
 
+from itertools import pairwise
+
 from markupsafe import Markup
 from matplotlib.ticker import MaxNLocator
+
+from agf.evaluation.report.cells import fixed
 
 SHAPES = {
     "o": '<circle r="4.2"/>',
@@ -133,10 +137,9 @@ def nice_range(values, most=6, pad=0.06):
 
 def tick_text(value, ticks):
     """Return a tick's number with as many digits as tell neighbours apart."""
-    step = min((b - a for a, b in zip(ticks, ticks[1:], strict=False)), default=1)
+    step = min((b - a for a, b in pairwise(ticks)), default=1)
     digits = next((n for n in range(6) if abs(round(step, n) - step) < step / 100), 6)
-    # A minus sign and no negative zero.
-    return f"{value + 0.0:.{digits}f}".replace("-", "−") if abs(value) > 1e-12 else "0"
+    return fixed(value, digits) if abs(value) > 1e-12 else "0"
 
 
 def grid(ticks, scale, x0, x1):

@@ -24,7 +24,7 @@ from agf.evaluation.report import (
     scores,
     statistics,
 )
-from agf.evaluation.report.inputs import check_files, first_run, of_run, read_csv
+from agf.evaluation.report.inputs import check_files, first_run, of_run, read_bootstrap, read_csv
 from agf.evaluation.tables import published_applies
 from agf.files import write_text
 
@@ -80,9 +80,12 @@ def page(files):
     split, seed = first_run(metrics)
     provenance = json.loads(Path(files["provenance"]).read_text(encoding="utf-8"))
     configuration = provenance["configuration"]
-    table4, baselines, bootstrap, comparisons = (
-        read_csv(files, name) for name in ("table4", "baselines", "bootstrap", "comparisons")
+    table4, baselines, comparisons = (
+        read_csv(files, name) for name in ("table4", "baselines", "comparisons")
     )
+    bootstrap = read_bootstrap(files)
+    if bootstrap is not None:
+        bootstrap = bootstrap[(bootstrap["split"] == split) & (bootstrap["seed"] == seed)]
     best = answer.best_cases(metrics)["log_loss"]["case"]
     published = scores.published_cases(table4)
     panels, legend = scores.figure3(scores.drawn_cases(metrics), published)
@@ -97,7 +100,7 @@ def page(files):
         "commit": provenance["commit"],
         "leaks": answer.leaks(configuration),
         "published_applies": published_applies(metrics),
-        "answer": answer.answer(metrics, baselines, bootstrap),
+        "answer": answer.answer(metrics, baselines, bootstrap, comparisons),
         "corpus": _with(_parquet(files, "audit"), corpus.corpus_section),
         "protocol": protocol.protocol_table(protocol.protocol_items(configuration)),
         "table4": scores.table4(table4),
@@ -173,8 +176,6 @@ def _best(files, case, split, seed, bootstrap):
     predictions = best_case.read_predictions(paths, case)
     if predictions is None:
         return None
-    if bootstrap is not None:
-        bootstrap = bootstrap[(bootstrap["split"] == split) & (bootstrap["seed"] == seed)]
     counts = best_case.confusion(predictions)
     return {
         "case": case,
