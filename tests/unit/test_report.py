@@ -195,7 +195,8 @@ def test_main_comparison_says_whether_zero_is_inside_and_what_the_interval_is_of
     one = comparison(n_splits=1, bootstrap_low=-0.02, bootstrap_high=0.01)
     assert statistics.main_comparison(one) == (
         "Resampling the evaluated artists gives a 95 % interval from \N{MINUS SIGN}0.0200 to "
-        "+0.0100 in log loss, which has zero in it; other splits and other trainings may differ by more."
+        "+0.0100 in log loss, which has zero in it; other splits and other trainings may differ "
+        "by more."
     )
     several = comparison(n_splits=5, low=-0.03, high=-0.01)
     assert statistics.main_comparison(several) == (
