@@ -1,7 +1,7 @@
 """The transfer MLP: from the features of trained networks to genre.
 
 Source: Kim, Won, Serra and Liem (WWW'18), section 4. The published code fits the MLP on all rows,
-evaluation included; here it sees windows of training tracks only.
+evaluation included; here it sees windows of training tracks only, unless asked to leak.
 """
 
 import numpy as np
@@ -38,6 +38,7 @@ from agf.networks.updates import (
     pinned,
     read_losses,
 )
+from agf.networks.weights import read_weights, write_weights
 from agf.progress import progress
 from agf.tensors import reading_tensors
 
@@ -76,12 +77,13 @@ def train_transfer(
         For each network of the case, its embeddings.
     tracks_path, split_path : str or pathlib.Path
         ``tracks.parquet`` and the split.
-    out : str or pathlib.Path
-        ``predictions.parquet``: ``track_id``, ``genre_top`` and one probability for each genre,
-        the mean over the track's windows; sorted by ``track_id``.
+    out : dict of str to path
+        ``predictions``: ``track_id``, ``genre_top`` and one probability for each genre, the mean
+        over the track's windows; sorted by ``track_id``. ``mlp``: see :func:`write_mlp`.
     settings : dict
         As in :func:`fit_mlp`, the precision as :func:`agf.networks.device.resolve_precision` takes
-        it.
+        it, and ``fit_rows``: ``train``, or ``all`` to fit on the windows of evaluation tracks as
+        well, as the published code does.
     seed : int
         The run's seed.
     gpu_jobs_per_device : int
@@ -103,10 +105,11 @@ def train_transfer(
         width = sum(feature.shape[1] for feature in features)
         needed = _fit_bytes(width, len(genres), len(track), settings)
         room = bytes_for_data(device, needed, gpu_jobs_per_device, f"The transfer {case.name}")
+        fitted = training | evaluation if settings["fit_rows"] == "all" else training
         mlp = fit_mlp(
             features,
             track,
-            np.flatnonzero(training[track]),
+            np.flatnonzero(fitted[track]),
             labels[track],
             len(genres),
             settings,
@@ -116,7 +119,60 @@ def train_transfer(
         )
         rows = np.flatnonzero(evaluation[track])
         probability = predict_windows(mlp, features, rows)
-    _write_predictions(probability, track[rows], tracks, genres, evaluation, out)
+    _write_predictions(probability, track[rows], tracks, genres, evaluation, out["predictions"])
+    metadata = {
+        "case": case.name,
+        "tasks": case.tasks,
+        "networks": list(case.networks),
+        "widths": [feature.shape[1] for feature in features],
+        "genres": genres,
+        "settings": {name: value for name, value in settings.items() if name != "code"},
+    }
+    write_mlp(mlp, out["mlp"], metadata)
+
+
+def write_mlp(mlp, path, metadata):
+    """Write a fitted MLP as safetensors.
+
+    Parameters
+    ----------
+    mlp : torch.nn.Sequential
+        Of :func:`build_mlp`.
+    path : str or pathlib.Path
+        The file, replaced as a whole.
+    metadata : dict
+        At least ``widths`` (of each task's feature), ``genres`` and ``settings`` with
+        ``hidden_units``; written as JSON under the one key ``agf``.
+    """
+    write_weights(mlp, path, metadata)
+
+
+def load_mlp(path):
+    """Read an MLP that :func:`write_mlp` wrote.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The safetensors file.
+
+    Returns
+    -------
+    mlp : torch.nn.Sequential
+        In evaluation mode, on the CPU.
+    metadata : dict
+        As it was written.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or no safetensors file, or its metadata lacks the key ``agf``.
+    """
+    tensors, metadata = read_weights(path, "run the case again")
+    with torch.device("meta"):
+        hidden = metadata["settings"]["hidden_units"]
+        mlp = build_mlp(sum(metadata["widths"]), hidden, len(metadata["genres"]))
+    mlp.load_state_dict(tensors, assign=True)
+    return mlp.eval(), metadata
 
 
 def own_softmax_predictions(embedding_path, tracks_path, split_path, out):
