@@ -41,7 +41,7 @@ def write_run(results, splits=("random",), combinations=None, extras=True, fit_r
     metrics = pd.concat(
         [write_cases(results, split, combinations, rng) for split in splits], ignore_index=True
     )
-    write_tables(results, metrics, combinations)
+    write_tables(results, metrics)
     for split in splits:
         write_networks(results, split, combinations, rng)
         write_targets(results, split, rng)
@@ -123,26 +123,21 @@ def write_cases(results, split, combinations, rng):
     return pd.DataFrame(rows)
 
 
-def write_tables(results, metrics, combinations):
+def write_tables(results, metrics):
     tables = results / "tables"
     write_text(metrics.to_csv(index=False), tables / "metrics.csv")
-    if len(combinations) == len(task_combinations()):
-        frame = table4(metrics)
-        for name, table in (("table3", table3(metrics)), ("table5", table5(metrics))):
-            write_text(table.to_csv(index=False), tables / f"{name}.csv")
-    else:
-        frame = average_cases(metrics)
-        frame = frame[frame["system"].isin(["stn", "mtn"])].drop(columns="system")
-        single = frame["case"].str.match("mtn-.$")
-        frame["alias_of"] = frame["case"].str.replace("mtn", "stn").where(single, "")
-    if metrics["split"].nunique() > 1:
-        for score in ("log_loss", "macro_f1"):
-            frame[f"{score}_sd"] = frame["case"].map(metrics.groupby("case")[score].std())
-    write_text(frame.to_csv(index=False), tables / "table4.csv")
+    for name, table in (
+        ("table3", table3(metrics)),
+        ("table4", table4(metrics)),
+        ("table5", table5(metrics)),
+    ):
+        write_text(table.to_csv(index=False), tables / f"{name}.csv")
     baselines = pd.DataFrame(
         [("majority", 13.8, 0.1), ("prior", 1.39, 0.1), ("mfcc_mean_std", 0.9, 0.62)],
         columns=["baseline", "log_loss", "macro_f1"],
     ).assign(accuracy=0.5, n_tracks=EVALUATED)
+    splits = [baselines.assign(split=split) for split in metrics["split"].unique()]
+    baselines = pd.concat(splits)
     write_text(baselines.to_csv(index=False), tables / "baselines.csv")
 
 
@@ -229,17 +224,17 @@ def write_extras(results, metrics, splits):
     comparisons = pd.DataFrame(rows, columns=[*columns, "bootstrap_low", "bootstrap_high"])
     write_text(comparisons.to_csv(index=False), tables / "comparisons.csv")
 
+    bootstrap = metrics[["split", "seed", "case", "n_tracks"]].assign(n_artists=ARTISTS)
+    for score in ("log_loss", "macro_f1", "accuracy"):
+        bootstrap[score] = metrics[score]
+        bootstrap[f"{score}_low"], bootstrap[f"{score}_high"] = metrics[score] - 0.1, 1.1
+    write_text(bootstrap.to_csv(index=False), tables / "bootstrap.csv")
     best = cases.loc[cases["log_loss"].idxmin(), "case"]
-    rows = [
-        (split, 0, case, score, value, value - 0.1, value + 0.1)
-        for split in splits
-        for case, loss, f1 in zip(cases["case"], cases["log_loss"], cases["macro_f1"], strict=True)
-        for score, value in (("log_loss", loss), ("macro_f1", f1))
-    ]
-    rows += [(split, 0, best, f"f1:{g}", 0.7, 0.45, 0.9) for split in splits for g in GENRES]
-    columns = ["split", "seed", "case", "score", "value", "low", "high"]
-    frame = pd.DataFrame(rows, columns=columns)
-    write_text(frame.to_csv(index=False), tables / "bootstrap.csv")
+    genres = pd.DataFrame({"case": best, "genre": GENRES, "support": 10, "n_artists": 3})
+    genres = genres.assign(f1=0.7, low=0.45, high=0.9)
+    # A genre of one artist has no interval.
+    genres.loc[0, ["low", "high"]] = np.nan
+    write_text(genres.to_csv(index=False), tables / "genres.csv")
 
     groups = [(system, n, 10) for system in ("stn", "mtn") for n in range(1 + (system == "mtn"), 6)]
     rows = [
@@ -256,11 +251,11 @@ def write_extras(results, metrics, splits):
     write_text(frame.to_csv(index=False), tables / "leakage.csv")
 
     rows = [
-        (name, words, "soft", words, 8, system, n, cases_, 1, 0.9 + 0.01 * i - 0.02 * n, 0.6)
-        for i, (name, words) in enumerate((("lda", 128), ("kmeans", 128), ("lda", 512)))
+        (name, "kmeans", "8/8/8", "lda", 8, system, n, cases_, 1, 0.9 + 0.01 * i - 0.02 * n, 0.6)
+        for i, name in enumerate(("kmeans 8/8/8, lda 8", "gmm 8/8/8, lda 8"))
         for system, n, cases_ in groups
     ]
-    keys = ["clustering", "dictionary", "groups", "words", "n_topics"]
+    keys = ["clustering", "dictionary", "words", "groups", "n_topics"]
     frame = pd.DataFrame(rows, columns=[*keys, *tail])
     write_text(frame.to_csv(index=False), tables / "clusterings.csv")
 

@@ -25,7 +25,7 @@ from agf.evaluation.report import (
     statistics,
     svg,
 )
-from agf.evaluation.report.inputs import find_files, read_bootstrap
+from agf.evaluation.report.inputs import find_files
 from agf.evaluation.report.write import write_report
 from agf.files import write_text
 
@@ -140,19 +140,15 @@ def test_a_study_shows_deviations_and_says_which_run_its_sections_show(tmp_path)
     row = frame.loc["stn-gs"]
     assert f"{row['log_loss']:.4f} ± {row['log_loss_sd']:.4f}" in page
     assert "Over 2 splits the 95 % interval" in page
+    assert "1.3900 ± 0.0000" in page
 
 
 def test_a_leaky_run_has_a_banner_and_another_has_none(text, tmp_path):
     write_run(tmp_path / "leaky", combinations=["g"], extras=False, fit_rows="all")
     write_report(find_files(tmp_path / "leaky"), tmp_path / "report.html")
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
-    assert "This run is leaky" in page and "transfer.fit_rows is set to" in page
+    assert "This run is leaky" in page and "(transfer.fit_rows: all)" in page
     assert "This run is leaky" not in text
-
-
-def test_leaks_are_found_at_any_depth():
-    assert answer.leaks({"a": {"fit_on": "all"}, "fit_rows": "train"}) == ["a.fit_on"]
-    assert answer.leaks({"fit_rows": "train", "agf": {"n_topics": 8}}) == []
 
 
 def metrics_of(values):
@@ -194,29 +190,27 @@ def comparison(**values):
 def test_main_comparison_says_whether_zero_is_inside_and_what_the_interval_is_of():
     one = comparison(n_splits=1, bootstrap_low=-0.02, bootstrap_high=0.01)
     assert statistics.main_comparison(one) == (
-        "Resampling the evaluated artists gives a 95 % interval from \N{MINUS SIGN}0.0200 to "
-        "+0.0100 in log loss, which has zero in it; other splits and other trainings may differ "
-        "by more."
+        "Resampling the evaluated artists gives a 95 % interval of \N{MINUS SIGN}0.0200 to +0.0100 "
+        "for the difference in log loss, which has zero in it. It says nothing about other splits "
+        "or other trainings."
     )
-    several = comparison(n_splits=5, low=-0.03, high=-0.01)
+    several = comparison(n_splits=5, difference=-0.02, low=-0.03, high=-0.01, p=0.002)
+    several = several.assign(p_holm=np.nan, p_equal=0.1, detectable=0.01)
     assert statistics.main_comparison(several) == (
-        "Over 5 splits the 95 % interval of the difference is \N{MINUS SIGN}0.0300 to "
-        "\N{MINUS SIGN}0.0100 in log loss, "
-        "which leaves zero out."
+        "Over 5 splits the 95 % interval of the difference in log loss is \N{MINUS SIGN}0.0300 to "
+        "\N{MINUS SIGN}0.0100: significantly better (p = 0.002)."
     )
     assert statistics.main_comparison(comparison(comparison="mtn-gs - stn-gs")) is None
 
 
-def test_bootstrap_of_one_row_a_case_reads_like_one_of_a_row_a_score(tmp_path):
-    wide = pd.DataFrame({"split": ["r"], "seed": [0], "case": ["stn-g"], "n_tracks": [40]})
-    wide = wide.assign(log_loss=1.0, log_loss_low=0.9, log_loss_high=1.2)
-    wide = wide.assign(accuracy=0.5, accuracy_low=0.4, accuracy_high=0.7)
-    write_text(wide.to_csv(index=False), tmp_path / "b.csv")
-    long = read_bootstrap({"bootstrap": tmp_path / "b.csv"})
-    assert long.to_dict("records") == [
-        {"split": "r", "seed": 0, "case": "stn-g", "score": score, "value": v, "low": a, "high": b}
-        for score, v, a, b in (("log_loss", 1.0, 0.9, 1.2), ("accuracy", 0.5, 0.4, 0.7))
-    ]
+def test_genres_without_an_interval_are_drawn_without_one():
+    frame = pd.DataFrame({"track_id": [1, 2], "genre_top": ["A", "B"]})
+    frame = frame.assign(A=[0.9, 0.2], B=[0.1, 0.8])
+    intervals = pd.DataFrame({"case": "stn-g", "genre": ["A", "B"]})
+    intervals = intervals.assign(low=[np.nan, 0.4], high=[np.nan, 1.0])
+    table = best_case.genre_table(frame, "stn-g", intervals)
+    assert [row[3].text for row in table.rows] == ["\N{EN DASH}", "0.400 to 1.000"]
+    assert ["interval" in row[4].text for row in table.rows] == [False, True]
 
 
 def test_confusion_counts_true_genres_in_rows():

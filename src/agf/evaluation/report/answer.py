@@ -7,23 +7,9 @@ from agf.evaluation.report.cells import count, fixed
 from agf.evaluation.report.statistics import main_comparison
 from agf.tasks import AGF_TASKS
 
-LEAKY = ("fit_on", "fit_rows")
-"""Settings that let evaluation tracks into a fit where they are ``all``."""
-
-
-def leaks(configuration, path=""):
-    """Return the settings, as ``transfer.fit_rows``, by which evaluation tracks reach training."""
-    found = []
-    for key, value in configuration.items():
-        if isinstance(value, dict):
-            found += leaks(value, f"{path}{key}.")
-        elif key in LEAKY and value == "all":
-            found.append(f"{path}{key}")
-    return found
-
 
 def best_cases(metrics):
-    """Return the cases of Table 4 of lowest log loss and of highest macro F1.
+    """Return the distinct cases of lowest log loss and of highest macro F1.
 
     Parameters
     ----------
@@ -36,7 +22,7 @@ def best_cases(metrics):
         Rows of :func:`agf.evaluation.metrics_file.average_cases` by score.
     """
     cases = average_cases(metrics)
-    cases = cases[cases["system"].isin(["stn", "mtn"])]
+    cases = cases[cases["alias_of"] == ""]
     return {
         "log_loss": cases.loc[cases["log_loss"].idxmin()],
         "macro_f1": cases.loc[cases["macro_f1"].idxmax()],
@@ -50,8 +36,10 @@ def answer(metrics, baselines, bootstrap, comparisons):
     ----------
     metrics : pandas.DataFrame
         ``tables/metrics.csv``.
-    baselines, bootstrap, comparisons : pandas.DataFrame or None
-        ``tables/baselines.csv``, ``tables/bootstrap.csv`` and ``tables/comparisons.csv``.
+    baselines : pandas.DataFrame or None
+        From :func:`agf.evaluation.baselines.average_baselines`.
+    bootstrap, comparisons : pandas.DataFrame or None
+        ``tables/bootstrap.csv`` of the first split and seed, and ``tables/comparisons.csv``.
 
     Returns
     -------
@@ -89,10 +77,11 @@ def answer(metrics, baselines, bootstrap, comparisons):
 def _best_fact(case, score, what, bootstrap, n_runs):
     remark = case["case"]
     if bootstrap is not None:
-        rows = bootstrap[(bootstrap["case"] == case["case"]) & (bootstrap["score"] == score)]
+        rows = bootstrap[bootstrap["case"] == case["case"]]
         # An interval of one split says nothing about a mean over several.
-        if len(rows) == 1 and n_runs == 1:
-            remark += f", 95 % {rows['low'].iloc[0]:.3f} to {rows['high'].iloc[0]:.3f}"
+        if len(rows) == 1 and n_runs == 1 and pd.notna(rows[f"{score}_low"].iloc[0]):
+            ends = (rows[f"{score}_{end}"].iloc[0] for end in ("low", "high"))
+            remark += ", 95 % interval {:.3f} to {:.3f}".format(*ends)
     return f"{case[score]:.3f}", what, remark
 
 
@@ -119,7 +108,7 @@ def _against_baselines(best, baselines):
 def _agf_against_genre(metrics):
     cases = average_cases(metrics).set_index("case")
     with_agf = cases[cases["tasks"].map(lambda tasks: bool(set(tasks) & set(AGF_TASKS)))]
-    with_agf = with_agf[with_agf["system"].isin(["stn", "mtn"])]
+    with_agf = with_agf[with_agf["alias_of"] == ""]
     if "stn-g" not in cases.index or with_agf.empty:
         return []
     genre = cases.loc["stn-g"]

@@ -76,7 +76,7 @@ def confusions(counts):
     return f"Most frequent confusions: {'; '.join(named)}."
 
 
-def genre_table(predictions, case, bootstrap):
+def genre_table(predictions, case, intervals):
     """Return F1 of each genre, with bootstrap intervals where there are any.
 
     Parameters
@@ -85,8 +85,8 @@ def genre_table(predictions, case, bootstrap):
         Of the case.
     case : str
         Its name.
-    bootstrap : pandas.DataFrame or None
-        ``tables/bootstrap.csv`` of the same split and seed.
+    intervals : pandas.DataFrame or None
+        ``tables/genres.csv``: its rows of this case are used.
 
     Returns
     -------
@@ -96,12 +96,12 @@ def genre_table(predictions, case, bootstrap):
     labels = pd.Index(genres).get_indexer(predictions["genre_top"])
     f1, support = per_genre(predictions[genres].to_numpy(float), labels)
     ends = {}
-    if bootstrap is not None:
-        ours = bootstrap[bootstrap["case"] == case].dropna(subset=["low", "high"])
-        ends = {row.score: (row.low, row.high) for row in ours.itertuples()}
+    if intervals is not None:
+        ours = intervals[intervals["case"] == case].dropna(subset=["low", "high"])
+        ends = {row.genre: (row.low, row.high) for row in ours.itertuples()}
     marks, cells = [], []
     for genre, value, n in zip(genres, f1, support, strict=True):
-        low, high = ends.get(f"f1:{genre}", (None, None))
+        low, high = ends.get(genre, (None, None))
         known = not np.isnan(value)
         marks.append([Mark(value, low, high, f"{genre}: {value:.3f}")] if known else [])
         cells.append([text(genre), number(n, 0), number(value, 3)])

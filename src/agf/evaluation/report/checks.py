@@ -1,13 +1,13 @@
 """Checks of the method: leakage, other clusterings of artists, and planted label noise."""
 
 import numpy as np
-import pandas as pd
 from markupsafe import Markup
 
 from agf.evaluation.figures import SYSTEMS
 from agf.evaluation.metrics_file import SCORES
 from agf.evaluation.report.cells import Cell, Column, Table, number, percent, text
 from agf.evaluation.report.row_plots import Mark, row_plots
+from agf.evaluation.report.scores import plain_table
 from agf.evaluation.report.svg import (
     DASHES,
     SHAPES,
@@ -27,25 +27,22 @@ PANEL = (560, 300)
 
 def leakage_section(leakage):
     """Return ``tables/leakage.csv`` as one drawn table a score, and as a table of all rows."""
-    return _by_system(leakage, "protocol", ("protocol",), "Leakage")
+    return _by_system(leakage, "protocol", "Leakage")
 
 
 def clusterings_section(clusterings):
     """Return ``tables/clusterings.csv`` as one drawn table a score, and as a table of all rows."""
-    keys = ("clustering", "dictionary", "groups", "n_topics")
-    names = ("clustering", *(key for key in keys[1:] if clusterings[key].nunique() > 1))
-    return _by_system(clusterings, "clustering", names, "Clusterings")
+    return _by_system(clusterings, "clustering", "Clusterings")
 
 
-def _by_system(frame, label, keys, caption):
-    """Draw the mean over cases of each system, one row for each combination of `keys`."""
+def _by_system(frame, label, caption):
+    """Draw the mean over cases of each system, one row for each value of the column `label`."""
     drawn = []
     systems = [system for system in SYSTEMS if (frame["system"] == system).any()]
     for score in SCORES:
         marks, names, values = [], [], []
-        for key, rows in frame.groupby(list(keys), sort=False, dropna=False):
+        for name, rows in frame.groupby(label, sort=False):
             means = {system: _mean(rows[rows["system"] == system], score) for system in systems}
-            name = " · ".join(_part(column, part) for column, part in zip(keys, key, strict=True))
             names.append(name)
             values.append(means)
             marks.append(
@@ -72,16 +69,8 @@ def _by_system(frame, label, keys, caption):
         columns += [Column(_named(system), True) for system in systems]
         title = f"{caption}: {heading(score)}, mean over cases"
         drawn.append(Table(title, columns, rows, False, "plots"))
-    cells = []
-    for name in frame:
-        if pd.api.types.is_numeric_dtype(frame[name]):
-            digits = 4 if name in SCORES else 0
-            cells.append([number(value, digits) for value in frame[name]])
-        else:
-            cells.append([text(value) for value in frame[name]])
-    columns = [Column(heading(c), pd.api.types.is_numeric_dtype(frame[c])) for c in frame]
-    rows = [list(row) for row in zip(*cells, strict=True)]
-    return {"drawn": drawn, "all": Table(f"{caption}: all rows", columns, rows, True, "dense")}
+    everything = plain_table(frame, f"{caption}: all rows", sortable=True)
+    return {"drawn": drawn, "all": everything._replace(class_="dense")}
 
 
 def _named(system):
@@ -96,13 +85,6 @@ def _mean(rows, score):
     """Return the mean over cases of rows that are means over some of them."""
     rows = rows.dropna(subset=[score])
     return float(np.average(rows[score], weights=rows["n_cases"])) if len(rows) else float("nan")
-
-
-def _part(column, value):
-    if column in ("protocol", "clustering"):
-        return str(value)
-    value = f"{value:g}" if isinstance(value, float) else value
-    return f"{heading(column)} {value}"
 
 
 def planted_section(planted):

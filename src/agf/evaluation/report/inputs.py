@@ -19,6 +19,7 @@ FILES = {
     "table5": "tables/table5.csv",
     "comparisons": "tables/comparisons.csv",
     "bootstrap": "tables/bootstrap.csv",
+    "genres": "tables/genres.csv",
     "leakage": "tables/leakage.csv",
     "clusterings": "tables/clusterings.csv",
     "planted": "tables/planted.csv",
@@ -99,34 +100,6 @@ def read_csv(files, name):
     except pd.errors.EmptyDataError:
         return None
     return frame if len(frame) else None
-
-
-def read_bootstrap(files):
-    """Return the bootstrap's intervals one a row, None where the run has none.
-
-    Parameters
-    ----------
-    files : dict
-        ``bootstrap``, ``tables/bootstrap.csv``: columns `split`, `seed`, `case`, `score`, `value`,
-        `low`, `high`; or one row a case, with `log_loss`, `log_loss_low`, `log_loss_high` and so
-        on in place of the last four.
-
-    Returns
-    -------
-    pandas.DataFrame or None
-        In the first form. Score ``f1:GENRE`` is F1 of one genre.
-    """
-    frame = read_csv(files, "bootstrap")
-    if frame is None or "score" in frame:
-        return frame
-    keys = ["split", "seed", "case"]
-    scores = [name.removesuffix("_low") for name in frame if name.endswith("_low")]
-    parts = []
-    for score in scores:
-        names = {score: "value", f"{score}_low": "low", f"{score}_high": "high"}
-        parts.append(frame[[*keys, *names]].rename(columns=names).assign(score=score))
-    long = pd.concat(parts)[[*keys, "score", "value", "low", "high"]]
-    return long.sort_index(kind="stable").reset_index(drop=True)
 
 
 def of_run(paths, split, seed=None):

@@ -2,10 +2,20 @@
 
 from typing import NamedTuple
 
-from agf.evaluation.report.answer import leaks
-from agf.evaluation.report.cells import Cell, Column, Table, percent, text
+from agf.evaluation.report.cells import Cell, Column, Table, count, percent, text
+from agf.study import clusterings, protocols, splits
 
 SAME, OTHER, SILENT = "as the paper", "differs", "the paper is silent"
+
+
+METHODS = {
+    "kmeans": "K-means",
+    "gmm": "Gaussian mixture",
+    "sparse_coding": "sparse coding",
+    "lda": "LDA",
+    "nmf": "NMF",
+}
+"""Names of methods in print."""
 
 
 class Item(NamedTuple):
@@ -35,7 +45,7 @@ def protocol_items(configuration):
     Source: Kim, Won, Serra and Liem (WWW'18), sections 2 to 4 and Tables 1 and 2; where it is
     silent, the authors' published code. ``docs/protocol.md`` says why each choice was made.
     """
-    return [*_settings(configuration), *_always(leaks(configuration))]
+    return [*_settings(configuration), *_always(protocols(configuration)[0])]
 
 
 def protocol_table(items):
@@ -57,7 +67,10 @@ def protocol_table(items):
 def _settings(configuration):
     spectrogram, agf = configuration["spectrogram"], configuration["agf"]
     networks, transfer = configuration["networks"], configuration["transfer"]
-    split, words = configuration["split"], agf["dictionary_size"]
+    split = configuration["split"]
+    own, clustering = protocols(configuration)[0], clusterings(configuration)[0]
+    n_splits, n_seeds = len(splits(configuration)), len(configuration["seeds"])
+    subset = configuration["study"]["subset"]
     medium = configuration["source"] == "fma" and configuration["subset"] == "medium"
     fraction = f"{percent(split['evaluation_fraction'])} to evaluate on"
     kinds = {
@@ -80,9 +93,20 @@ def _settings(configuration):
         _item(
             "split",
             "stratified, 85/15",
-            kinds.get(split["kind"], split["kind"]),
-            split["kind"] == "paper"
-            or (split["kind"] == "random" and split["evaluation_fraction"] == 0.15),
+            kinds[own.kind],
+            own.kind == "paper" or (own.kind == "random" and split["evaluation_fraction"] == 0.15),
+        ),
+        _item(
+            "runs",
+            "one split",
+            f"{count(n_splits, 'split')}, {count(n_seeds, 'seed')}",
+            n_splits == n_seeds == 1,
+        ),
+        _item(
+            "cases",
+            "62",
+            "all" if subset is None else f"a subset: {', '.join(subset)}",
+            subset is None,
         ),
         _item("excerpt", "clips of 30 s", excerpt, seconds is None and medium),
         _item(
@@ -105,9 +129,11 @@ def _settings(configuration):
         _item("MFCC", "25", f"{configuration['mfcc']['n_mfcc']}", 25),
         _item(
             "dictionary",
-            "2,048 words for MFCC, dMFCC and Essentia",
-            ", ".join(f"{n:,} ({task})" for task, n in words.items()) + ", at most one a row",
-            set(words.values()) == {2048},
+            "K-means, 2,048 words for MFCC, dMFCC and Essentia",
+            f"{METHODS[clustering.dictionary]}, "
+            + ", ".join(f"{n:,}" for n in clustering.words)
+            + " words, at most one a row",
+            clustering.dictionary == "kmeans" and set(clustering.words) == {2048},
         ),
         Item(
             "scaling of MFCC before K-means",
@@ -118,8 +144,8 @@ def _settings(configuration):
         _item(
             "artist groups",
             "LDA, 40 topics",
-            f"{agf.get('clustering', 'lda').upper()}, {agf['n_topics']} topics",
-            agf["n_topics"] == 40 and agf.get("clustering", "lda") == "lda",
+            f"{METHODS[clustering.groups]}, {clustering.n_topics} topics",
+            (clustering.groups, clustering.n_topics) == ("lda", 40),
         ),
         _item(
             "epochs",
@@ -170,9 +196,10 @@ def _settings(configuration):
     return items
 
 
-def _always(leaky):
+def _always(own):
+    leaky = [f"{name}: all" for name in ("fit_on", "fit_rows") if getattr(own, name) == "all"]
     fitted = (
-        f"all tracks, evaluation tracks included ({', '.join(leaky)}: all)"
+        f"all tracks, evaluation tracks included ({', '.join(leaky)})"
         if leaky
         else "training tracks only"
     )

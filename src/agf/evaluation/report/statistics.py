@@ -3,6 +3,7 @@
 import pandas as pd
 from markupsafe import Markup
 
+from agf.evaluation.comparisons import BOOTSTRAP_SCORES, FAMILIES, describe_comparison, is_mean
 from agf.evaluation.report.cells import (
     MISSING,
     Cell,
@@ -16,14 +17,6 @@ from agf.evaluation.report.cells import (
 )
 from agf.evaluation.report.row_plots import Mark, row_plots
 from agf.evaluation.tables import heading
-
-FAMILIES = {
-    "mtn_vs_stn": "MTN minus STN of the same tasks",
-    "with_g_vs_without": "With the genre task minus without it",
-    "n_tasks_vs_one": "N tasks minus the genre task alone",
-    "vs_wstn": "MTN of N tasks minus the wide network of their size",
-}
-"""Titles of the families of ``comparisons.csv``; another one goes by its name."""
 
 BETTER = {
     "log_loss": "below zero, the first is better",
@@ -51,23 +44,18 @@ def statistics_section(comparisons):
     """
     scores = []
     for score, rows in comparisons.groupby("score", sort=False):
-        mean = is_mean(rows)
+        mean = rows["comparison"].map(is_mean)
         scores.append(
             {
                 "heading": f"Differences in {heading(score)}",
                 "means": forest(rows[mean], score, "Means", named=True) if mean.any() else None,
                 "families": [
-                    forest(group, score, FAMILIES.get(family, family))
+                    forest(group, score, FAMILIES[family])
                     for family, group in rows[~mean].groupby("family", sort=False)
                 ],
             }
         )
     return {"n_splits": int(comparisons["n_splits"].max()), "scores": scores}
-
-
-def is_mean(comparisons):
-    """Return which comparisons are means of others of their family: those without a minus."""
-    return ~comparisons["comparison"].str.contains(" - ", regex=False)
 
 
 def main_comparison(comparisons):
@@ -84,22 +72,24 @@ def main_comparison(comparisons):
     """
     if comparisons is None:
         return None
-    rows = comparisons[is_mean(comparisons) & (comparisons["family"] == MAIN)]
-    rows = rows[rows["score"] == "log_loss"]
+    rows = comparisons[(comparisons["family"] == MAIN) & (comparisons["score"] == "log_loss")]
+    rows = rows[rows["comparison"].map(is_mean)]
     if rows.empty:
         return None
     row = rows.iloc[0]
     if row["n_splits"] > 1:
         ends = interval(row["low"], row["high"], 4, True).text
-        within = row["low"] <= 0 <= row["high"]
-        how = f"Over {row['n_splits']:.0f} splits the 95 % interval of the difference is {ends}"
-    else:
-        ends = interval(row["bootstrap_low"], row["bootstrap_high"], 4, True).text
-        within = row["bootstrap_low"] <= 0 <= row["bootstrap_high"]
-        how = f"Resampling the evaluated artists gives a 95 % interval from {ends}"
-    reading = "which has zero in it" if within else "which leaves zero out"
-    one = "" if row["n_splits"] > 1 else "; other splits and other trainings may differ by more"
-    return f"{how} in log loss, {reading}{one}."
+        return (
+            f"Over {row['n_splits']:.0f} splits the 95 % interval of the difference in log loss is "
+            f"{ends}: {describe_comparison(row)}."
+        )
+    within = row["bootstrap_low"] <= 0 <= row["bootstrap_high"]
+    ends = interval(row["bootstrap_low"], row["bootstrap_high"], 4, True).text
+    reading = "has zero in it" if within else "leaves zero out"
+    return (
+        f"Resampling the evaluated artists gives a 95 % interval of {ends} for the difference in "
+        f"log loss, which {reading}. It says nothing about other splits or other trainings."
+    )
 
 
 def forest(rows, score, caption, named=False):
@@ -128,7 +118,7 @@ def forest(rows, score, caption, named=False):
         ends = [None if pd.isna(end) else end for end in ends]
         tip = f"{row.comparison}: {fixed(row.difference, signed=True)}"
         marks.append([Mark(row.difference, *ends, tip)] if pd.notna(row.difference) else [])
-        family = FAMILIES.get(row.family, row.family)
+        family = FAMILIES[row.family]
         label = Markup("{} <small>{}</small>").format(family, row.comparison)
         cells.append(
             [text(label if named else row.comparison), number(row.difference, signed=True)]
@@ -160,29 +150,26 @@ def forest(rows, score, caption, named=False):
 
 
 def bootstrap_table(bootstrap):
-    """Return the bootstrap's intervals of whole scores as a table.
+    """Return the bootstrap's intervals of all cases as a table.
 
     Parameters
     ----------
     bootstrap : pandas.DataFrame
-        From :func:`agf.evaluation.report.inputs.read_bootstrap`, of one split and seed; values per
-        genre are left to the best case's section.
+        Rows of ``tables/bootstrap.csv`` of one split and seed.
 
     Returns
     -------
-    Table or None
+    Table
     """
-    whole = bootstrap[~bootstrap["score"].str.startswith("f1:")]
-    if whole.empty:
-        return None
     rows = [
         [
-            text(row.case),
-            text(heading(row.score)),
-            number(row.value),
-            interval(row.low, row.high, 4),
+            text(row["case"]),
+            text(heading(score)),
+            number(row[score]),
+            interval(row[f"{score}_low"], row[f"{score}_high"], 4),
         ]
-        for row in whole.itertuples()
+        for _, row in bootstrap.iterrows()
+        for score in BOOTSTRAP_SCORES
     ]
     columns = [Column("case"), Column("score"), Column("value", True)]
     columns.append(Column("95 % interval", True))

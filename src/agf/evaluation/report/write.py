@@ -11,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from agf.corpus.tracks import read_tracks
+from agf.evaluation.baselines import average_baselines
 from agf.evaluation.figures import SYSTEMS
 from agf.evaluation.report import (
     answer,
@@ -24,9 +25,10 @@ from agf.evaluation.report import (
     scores,
     statistics,
 )
-from agf.evaluation.report.inputs import check_files, first_run, of_run, read_bootstrap, read_csv
+from agf.evaluation.report.inputs import check_files, first_run, of_run, read_csv
 from agf.evaluation.tables import published_applies
 from agf.files import write_text
+from agf.study import leaks
 
 PACKAGE = "agf.evaluation.report"
 
@@ -83,7 +85,8 @@ def page(files):
     table4, baselines, comparisons = (
         read_csv(files, name) for name in ("table4", "baselines", "comparisons")
     )
-    bootstrap = read_bootstrap(files)
+    bootstrap = read_csv(files, "bootstrap")
+    baselines = _with(baselines, average_baselines)
     if bootstrap is not None:
         bootstrap = bootstrap[(bootstrap["split"] == split) & (bootstrap["seed"] == seed)]
     best = answer.best_cases(metrics)["log_loss"]["case"]
@@ -98,7 +101,7 @@ def page(files):
         "n_splits": runs["split"].nunique(),
         "hash": provenance["hash"],
         "commit": provenance["commit"],
-        "leaks": answer.leaks(configuration),
+        "leaks": leaks(configuration),
         "published_applies": published_applies(metrics),
         "answer": answer.answer(metrics, baselines, bootstrap, comparisons),
         "corpus": _with(_parquet(files, "audit"), corpus.corpus_section),
@@ -112,12 +115,12 @@ def page(files):
             if (frame := read_csv(files, name)) is not None
         ],
         "figure3": {"panels": panels, "legend": legend, "published": published is not None},
-        "best": _best(files, best, split, seed, bootstrap),
+        "best": _best(files, best, split, seed),
         "learning": learning.learning_curves(
             of_run(files.get("histories", []), split, seed),
             of_run(files.get("summaries", []), split, seed),
         ),
-        "groups": _groups(files, split, configuration["seed"]),
+        "groups": _groups(files, split, configuration["seeds"][0]),
         "statistics": _with(comparisons, statistics.statistics_section),
         "bootstrap": _with(bootstrap, statistics.bootstrap_table),
         "leakage": _with(read_csv(files, "leakage"), checks.leakage_section),
@@ -170,20 +173,20 @@ def _parquet(files, name):
     return pd.read_parquet(files[name]) if name in files else None
 
 
-def _best(files, case, split, seed, bootstrap):
+def _best(files, case, split, seed):
     paths = of_run(files.get("predictions", []), split, seed)
-    # An MTN of one task has no predictions of its own; idxmin takes the STN before it.
     predictions = best_case.read_predictions(paths, case)
     if predictions is None:
         return None
+    genres = read_csv(files, "genres")
     counts = best_case.confusion(predictions)
     return {
         "case": case,
         "n_tracks": len(predictions),
         "confusions": best_case.confusions(counts),
         "matrix": best_case.confusion_table(counts, case),
-        "genres": best_case.genre_table(predictions, case, bootstrap),
-        "intervals": bootstrap is not None and bootstrap["score"].str.startswith("f1:").any(),
+        "genres": best_case.genre_table(predictions, case, genres),
+        "intervals": genres is not None and (genres["case"] == case).any(),
     }
 
 
