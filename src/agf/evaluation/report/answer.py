@@ -166,6 +166,6 @@ def _multi_against_single(metrics, uncertainty):
 def _how_sure(n_tracks):
     return (
         f"With {count(n_tracks, 'evaluation track')} one track is {100 / n_tracks:.2g} points of "
-        "accuracy. The best case is chosen on the same tracks that score it, so its score is "
-        "better than what it would reach on new ones."
+        "accuracy. The best case is chosen by the tracks that score it, so on new tracks it would "
+        "likely score worse."
     )

@@ -93,7 +93,7 @@ def topic_genres(shares, genres):
 def _artists(tracks):
     """Return artists by id: name, and their tracks by top genre."""
     known = tracks.dropna(subset=["artist_id"])
-    names = known.groupby("artist_id")["artist"].first()
+    names = known.groupby("artist_id")["artist"].first().dropna()
     return names, pd.crosstab(known["artist_id"], known["genre_top"])
 
 
@@ -103,7 +103,7 @@ def _task_page(task, target, words, of_artists, seed):
     with_topics = target.dropna(subset=columns)
     ids = with_topics["artist_id"]
     shares = with_topics[columns].to_numpy(float)
-    labels = [_shortened(names.get(artist, artist)) for artist in ids]
+    labels = [_shortened(names.get(artist, f"artist {artist}")) for artist in ids]
     by_genre = genres.reindex(ids, fill_value=0)
     sentences = [f"{count(len(ids), 'artist')}, {count(len(columns), 'topic')}."]
     without = len(target) - len(with_topics)
