@@ -75,7 +75,15 @@ def transfer(folder, case="stn-gs", seed=0):
     paths = {f"stn-{task}": folder / f"stn-{task}.safetensors" for task in "gs"}
     out = folder / "predictions.parquet"
     tracks, split = folder / "tracks.parquet", folder / "split.parquet"
-    train_transfer(case_by_name(case), paths, tracks, split, out, SETTINGS, seed)
+    train_transfer(
+        case_by_name(case),
+        paths,
+        tracks,
+        split,
+        {"predictions": out, "mlp": folder / "mlp.safetensors"},
+        SETTINGS,
+        seed,
+    )
     return pd.read_parquet(out)
 
 
