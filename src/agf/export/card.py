@@ -150,7 +150,7 @@ another training or split would change.
 
 - {shared:.0%} of the evaluation tracks are by artists who have training tracks too.
   {_overlap_text(shared)}
-- Genre labels are few and noisy: a track has one, chosen by its artist or label.
+- Genre labels are few and noisy: a track of the corpus has one.
 - Genres with few evaluation tracks have wide intervals, and macro F1 counts each genre alike.
 - Probabilities are means over windows and were not calibrated.
 - {_excerpt_text(config["excerpt"])}

@@ -1,5 +1,6 @@
 """From one audio file to the genre probabilities of its windows and of the whole."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
@@ -79,7 +80,8 @@ def predict_file(model, path, excerpt=False, columns=None, batch=BATCH):
     settings, window = config["spectrogram"], config["window"]
     size, hop = window["frames"], window["hop_frames"]
     piece = config["excerpt"] if excerpt else {}
-    with open_spectrogram(path, settings, size, **piece) as spectrogram:
+    # As bytes, because libsndfile's binding takes no text that is not UTF-8.
+    with open_spectrogram(os.fsencode(path), settings, size, **piece) as spectrogram:
         n_windows = (spectrogram.n_frames - size) // hop + 1
         probabilities = np.empty((n_windows, len(model.genres)), np.float32)
         for first in range(0, n_windows, batch):
