@@ -36,7 +36,7 @@ from snakemake.iocontainers import InputFiles, Log, OutputFiles, Params, Snakema
 from snakemake.utils import update_config
 from stand_in_corpus import find_clips, write_stand_in
 
-from agf.corpus.digests import DIGESTS, FEATURES
+from agf.corpus.digests import COLUMNS, FEATURES
 from agf.corpus.manifest import shard_names
 from agf.corpus.tracks import read_tracks
 from agf.errors import UserError
@@ -58,6 +58,8 @@ RULES = ROOT / "workflow" / "rules"
 RESULTS = ROOT / "benchmarks" / "results" / "memory.json"
 PAGE = ROOT / "docs" / "memory.md"
 PACKAGES = ("snakemake", "torch", "essentia", "faiss-cpu", "scikit-learn", "pandas", "pyarrow")
+
+DIGESTS = (*COLUMNS, *FEATURES, "split-random")
 
 SEED = 0
 TRACKS = (235, 2000, 4000, 8000)
@@ -456,23 +458,29 @@ def measure_metadata(corpus, clips, full_length):
     measure_job(
         corpus,
         "digest_contents",
-        source={**features, **metadata, "genres": genres},
+        source={**features, **metadata, "splits": [metadata["split"]], "genres": genres},
         output={name: corpus.path(f"corpus/digests/{name}.json") for name in DIGESTS},
         run={},
     )
     measure_job(
         corpus,
         "audit_corpus",
-        source={"scan": scan, "genres": genres, "rejected": rejected, **metadata},
+        source={
+            "scan": scan,
+            "genres": genres,
+            "rejected": rejected,
+            "splits": [metadata["split"]],
+            **metadata,
+        },
         output={"parquet": corpus.path("audit.parquet"), "page": corpus.path("audit.md")},
-        run={"split": config["split"]["kind"]},
+        run={},
     )
     measure_job(
         corpus,
         "score_baselines",
-        source={"mfcc": features["mfcc"], **metadata},
+        source={"mfcc": features["mfcc"], **metadata, "splits": [metadata["split"]]},
         output={"baselines": corpus.path("baselines.csv")},
-        run={},
+        run={"seed": SEED},
     )
     measure_factors(corpus, "s", [])
 
@@ -487,7 +495,7 @@ def measure_factors(corpus, task, shards, label=None):
         source={**corpus.metadata(), "genres": corpus.path(GENRES), "features": shards},
         output={kind: corpus.path(f"targets/{task}.{kind}") for kind in kinds},
         run={"seed": SEED, **corpus.config["agf"]},
-        wildcards={"task": task},
+        wildcards={"task": task, "agf": "random"},
     )
 
 
@@ -564,7 +572,7 @@ def measure_networks(corpus):
                 "summary": corpus.path(f"{name}/summary.json"),
             },
             run={"top_db": top_db, **corpus.config["networks"]},
-            wildcards={"network": name, "seed": str(SEED)},
+            wildcards={"network": name, "agf": "random", "seed": str(SEED)},
             resume=str(corpus.folder / "resume"),
         )
         if name in EMBEDDED:
@@ -610,9 +618,9 @@ def measure_transfer(corpus):
             mapped=len(embeddings) * 2 * WIDTH * count_windows(corpus),
             added=(PAPER_TRANSFER_EPOCHS - settings["epochs"]) * updates * BYTES_PER_LOSS,
             source={"embeddings": embeddings, **corpus.metadata()},
-            output={"predictions": predictions},
+            output={"predictions": predictions, "mlp": corpus.path("mlp.safetensors")},
             run=settings,
-            wildcards={"case": name, "seed": str(SEED)},
+            wildcards={"case": name, "protocol": "random", "seed": str(SEED)},
         )
         for link in embeddings:
             link.unlink()
@@ -786,7 +794,7 @@ def measure_snakemake(clips, folder):
     measured = []
     for job in (
         f"extract_mfcc:shard={shards[0]}",
-        "train_transfer:split=random,seed=0,case=mtn-gsedm",
+        "train_transfer:protocol=random,seed=0,case=mtn-gsedm",
     ):
         rule = job.partition(":")[0]
         remote = ["--target-jobs", job, "--allowed-rules", rule, "--force", "--nolock"]

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parent
 and with it torch into every command of the workflow."""
 
 
-ASIDE = {"agf.errors", "agf.faults", "agf.job", "agf.lifeline", "agf.progress"}
+ASIDE = {"agf.errors", "agf.faults", "agf.job", "agf.lifeline", "agf.locks", "agf.progress"}
 """Modules that log, guard and end jobs, and decide nothing that is written."""
 
 

@@ -12,6 +12,7 @@ import yaml
 
 from agf.corpus.fma import ARCHIVES
 from agf.errors import UserError
+from agf.study import DRAWN, listed, unknown_in_subset
 
 DOWNLOAD_FOLDER = "data/fma"
 """Where FMA is downloaded to, and nothing else is."""
@@ -78,6 +79,7 @@ def check_config(config, schema):
             f"config key max_duration is {config['max_duration']}, less than min_seconds "
             f"{config['min_seconds']}: every longer track would be too short."
         )
+    _check_study(config)
     _check_names(config)
     _check_source(config)
 
@@ -117,6 +119,28 @@ def is_downloaded(config):
         and os.path.normpath(config["data_dir"]) == DOWNLOAD_FOLDER
         and config["audio_dir"] in ARCHIVES
     )
+
+
+def _check_study(config):
+    unknown = unknown_in_subset(config)
+    if unknown is not None:
+        raise UserError(
+            f"config key study.subset: {unknown!r} is no combination of tasks, in the order gsedm, "
+            "and no case like stn-gs, mtn-gsedm or wstn-3."
+        )
+    sizes = config["agf"]["dictionary_size"]
+    lengths = {len(size) for size in sizes.values() if isinstance(size, list) and len(size) > 1}
+    if len(lengths) > 1:
+        raise UserError(
+            "config key agf.dictionary_size has lists of different lengths: the sizes of m, d and "
+            "e at the same place go together."
+        )
+    kinds = listed(config["split"]["kind"])
+    if config["split"]["repeats"] > 1 and not set(kinds) & set(DRAWN):
+        raise UserError(
+            f"config key split.repeats is {config['split']['repeats']}, but there is one split "
+            f"{kinds[0]} only: set it to 1, or split.kind to random, artist or album."
+        )
 
 
 def _check_names(config):
@@ -159,11 +183,12 @@ def _check_source(config):
                 "folder of tagged files has one."
             )
         _require("tags_file", config["tags_file"], "file")
-    if source == "folder" and config["split"]["kind"] in ("fma", "paper"):
-        raise UserError(
-            f"config key split.kind is {config['split']['kind']!r}, which only FMA has: take "
-            "artist, album or random."
-        )
+    for kind in listed(config["split"]["kind"]):
+        if source == "folder" and kind in ("fma", "paper"):
+            raise UserError(
+                f"config key split.kind is {kind!r}, which only FMA has: take artist, album or "
+                "random."
+            )
 
 
 def _check_demo_folder(config):
@@ -205,8 +230,9 @@ def _check_finite(section, path=""):
     for key, value in section.items():
         if isinstance(value, dict):
             _check_finite(value, f"{path}{key}.")
-        elif isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"config key {path}{key} is {value}; it must be a finite number.")
+        for number in listed(value):
+            if isinstance(number, float) and not math.isfinite(number):
+                raise UserError(f"config key {path}{key} is {number}; it must be a finite number.")
 
 
 def _is_utf8(text):
@@ -247,6 +273,8 @@ def _sentence(error):
         "maxLength": lambda value: f"it must have at most {value} characters",
         "pattern": lambda value: "only letters, digits, '_', '.' and '-' are allowed",
         "anyOf": lambda value: "it must be " + " or ".join(map(_alternative, value)),
+        "minItems": lambda value: "the list must not be empty",
+        "uniqueItems": lambda value: "no entry may come twice",
     }
     hint = wanted[error.validator](error.validator_value)
     if error.validator_value in ("integer", "number") and isinstance(error.instance, str):
@@ -258,6 +286,10 @@ def _sentence(error):
 def _alternative(schema):
     if "const" in schema:
         return str(schema["const"])
+    if schema.get("type") == "array":
+        return "a list of such"
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
     least = f" of at least {schema['minimum']}" if "minimum" in schema else ""
     return _article(schema["type"]) + least
 
@@ -272,5 +304,6 @@ def _article(kind):
         "boolean": "true or false",
         "object": "a section with keys of its own",
         "null": "null",
+        "array": "a list",
     }
     return names[kind]

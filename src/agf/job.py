@@ -1,8 +1,6 @@
 """What every script of the workflow does around its one call: a log, and no traceback for users."""
 
-import errno
 import faulthandler
-import fcntl
 import logging
 import os
 import sys
@@ -12,6 +10,7 @@ from pathlib import Path
 from agf.errors import UserError
 from agf.faults import describe_fault
 from agf.lifeline import end_with_run
+from agf.locks import try_lock
 
 
 @contextmanager
@@ -73,7 +72,16 @@ def _open_locked(log):
     """Yield an empty log, which no other job writes meanwhile."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
-        lock = _lock(log)
+        # Not the log itself: Snakemake removes it before it starts a job, and a lock goes with the
+        # file, not with the name.
+        lock = try_lock(log.with_name(f".{log.name}.lock"))
+        if lock is None:
+            print(
+                f"{log} is held by another job that makes the same files, of another run in this "
+                "folder or of one that was killed; wait for that job or end it, then run again.",
+                file=sys.stderr,
+            )
+            sys.exit(1)
         # Names of files may hold bytes that are no UTF-8.
         file = open(log, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     except OSError as error:
@@ -91,32 +99,3 @@ def _open_locked(log):
         with suppress(OSError):
             os.unlink(lock.name)
         lock.close()
-
-
-def _lock(log):
-    """Open and lock a file beside the log.
-
-    The log itself will not do: Snakemake removes it before it starts a job, and a lock goes with
-    the file, not with the name.
-    """
-    while True:
-        file = open(log.with_name(f".{log.name}.lock"), "w")  # noqa: SIM115
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            print(
-                f"{log} is held by another job that makes the same files, of another run in this "
-                "folder or of one that was killed; wait for that job or end it, then run again.",
-                file=sys.stderr,
-            )
-            sys.exit(1)
-        except OSError as error:
-            # A file system without locks: there Snakemake's own lock of the folder has to do.
-            if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
-                raise
-            return file
-        # A job that ended just now has removed the file that was opened here.
-        with suppress(FileNotFoundError):
-            if os.path.samestat(os.stat(file.name), os.fstat(file.fileno())):
-                return file
-        file.close()

@@ -27,3 +27,23 @@ def random_key(seed, *names):
 def generator(seed, *names):
     """Return numpy's counter-based Philox generator, keyed by `seed` and `names`."""
     return np.random.Generator(np.random.Philox(random_key(seed, *names)))
+
+
+def seed_of_draw(seed, split):
+    """Return the seed of all that is fitted in one draw of a split.
+
+    Parameters
+    ----------
+    seed : int
+        A seed of the run.
+    split : str
+        Name of the split, or of a folder that begins with it: ``random``, ``artist-2``,
+        ``artist-2.gmm``.
+
+    Returns
+    -------
+    int
+        `seed` itself in the first draw, a fresh one in every other.
+    """
+    _, _, number = split.partition(".")[0].partition("-")
+    return random_key(seed, "draw", number) if number else seed

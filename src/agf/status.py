@@ -10,6 +10,7 @@ from agf.corpus.digests import FEATURES
 from agf.corpus.manifest import current_shards
 from agf.corpus.selection import describe_scan, describe_selection
 from agf.errors import UserError
+from agf.locks import running
 from agf.tasks import AGF_TASKS, all_cases, all_networks
 
 FOLDERS = (
@@ -49,10 +50,10 @@ def summarise_status(results):
     Returns
     -------
     str
-        The scan and the selection; per feature the shards that are complete, the others by name
-        with the last line of their log; per split and seed what is there of targets, networks and
-        cases; trainings and transfers that are not complete with the last line of their log; the
-        tables.
+        Whether a run is at work; the scan and the selection; per feature the shards that are
+        complete, the others by name with the last line of their log; per split and seed what is
+        there of targets, networks and cases; trainings and transfers that are not complete with
+        the last line of their log; the tables.
 
     Raises
     ------
@@ -63,8 +64,16 @@ def summarise_status(results):
     if not any((results / name).is_dir() for name in FOLDERS):
         what = "holds nothing of a run" if results.is_dir() else "does not exist"
         raise UserError(f"{results} {what}: give the folder of a corpus, like results/demo.")
-    blocks = [_corpus(results), _features(results), _runs(results), _open_jobs(results)]
-    blocks.append(_tables(results))
+    at_work = running(results)
+    unfinished = "Failed or still running" if at_work else "Failed or stopped"
+    unfinished += ", with the last line of the log"
+    blocks = [
+        f"Run        {at_work or 'none at work'}\n{_corpus(results)}",
+        _features(results, unfinished),
+        _runs(results),
+        _open_jobs(results, unfinished),
+        _tables(results),
+    ]
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -79,7 +88,7 @@ def _corpus(results):
     return f"Scan       {scan}\nSelection  {selection}"
 
 
-def _features(results):
+def _features(results, unfinished):
     shards = current_shards(results / "corpus" / "shards")
     if not shards:
         return ""
@@ -100,7 +109,7 @@ def _features(results):
     text += _columns([["feature", "shards done", "computed", "kept rows", "rejected"], *rows])
     if open_shards:
         listed = [[feature, shard, _cut(last)] for feature, shard, last in open_shards[:LISTED]]
-        text += "\n\nFailed or still running, with the last line of the log\n"
+        text += f"\n\n{unfinished}\n"
         text += _columns(listed, right=False)
         if len(open_shards) > LISTED:
             text += f"\nand {len(open_shards) - LISTED:,} more"
@@ -148,7 +157,7 @@ def _runs(results):
     return _columns([header, *rows])
 
 
-def _open_jobs(results):
+def _open_jobs(results, unfinished):
     """Return the last lines of the logs of networks and cases whose result is not there."""
     lines = []
     for rule, stage, result in (
@@ -164,7 +173,7 @@ def _open_jobs(results):
         return ""
     text = _columns(lines[:LISTED], right=False)
     more = f"\nand {len(lines) - LISTED:,} more" if len(lines) > LISTED else ""
-    return f"Failed or still running, with the last line of the log\n{text}{more}"
+    return f"{unfinished}\n{text}{more}"
 
 
 def _splits(results):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from agf.corpus.digests import DIGESTS, FEATURES, write_digests
+from agf.corpus.digests import COLUMNS, FEATURES, write_digests
 from agf.corpus.manifest import current_shards
 from agf.errors import UserError
 from agf.features.reading import IDENTITY, open_shard
 from agf.features.shards import content_digest
 from agf.provenance import SUMS, file_digest, provenance_hash
+from agf.study import all_splits
 
 
 def verify_results(results):
@@ -40,7 +41,7 @@ def verify_results(results):
     try:
         provenance = json.loads(path.read_text(encoding="utf-8"))
         expected, files = provenance["hash"], dict(provenance["files"])
-        split = provenance["configuration"]["split"]["kind"]
+        splits = all_splits(provenance["configuration"])
     except FileNotFoundError:
         raise UserError(f"{path} does not exist: finish the run first.") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -60,7 +61,7 @@ def verify_results(results):
     differences += found
     # Of damaged files nothing can be summed up.
     if not differences:
-        differences = _verify_digests(results, split)
+        differences = _verify_digests(results, splits)
     return len(files), n_rows, differences
 
 
@@ -112,19 +113,20 @@ def _verify_rows(results):
     return n_rows, differences
 
 
-def _verify_digests(results, split):
+def _verify_digests(results, splits):
     """Sum up the files anew; return which of the run's digests are others."""
     corpus = results / "corpus"
     with tempfile.TemporaryDirectory(prefix="agf-") as folder:
-        anew = {name: Path(folder) / f"{name}.json" for name in DIGESTS}
+        names = [*COLUMNS, *FEATURES, *(f"split-{split}" for split in splits)]
+        anew = {name: Path(folder) / f"{name}.json" for name in names}
         write_digests(
             corpus / "tracks.parquet",
             corpus / "genres.parquet",
-            results / "splits" / f"{split}.parquet",
+            {split: results / "splits" / f"{split}.parquet" for split in splits},
             _feature_paths(results),
             anew,
         )
-        stored = {name: corpus / "digests" / f"{name}.json" for name in DIGESTS}
+        stored = {name: corpus / "digests" / f"{name}.json" for name in names}
         return [
             f"{stored[name]} is of another {name} than the run's files."
             for name, path in anew.items()

@@ -45,7 +45,7 @@ def train(results, name, epochs, folder):
             },
             {kind: folder / name for kind, name in {**names, "summary": "summary.json"}.items()},
             settings,
-            config["seed"],
+            config["seeds"][0],
             folder / "resume",
             "code",
             checkpoint_seconds=0.0,

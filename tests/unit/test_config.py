@@ -72,10 +72,10 @@ def test_fma_is_downloaded_to_its_own_folder_only(subset):
 @pytest.mark.parametrize(
     ("overlay", "sentence"),
     [
-        ({"sead": 1}, "config key sead is unknown; did you mean seed?"),
+        ({"sead": 1}, "config key sead is unknown; did you mean seeds?"),
         ({"networks": {"epoch": 1}}, "config key networks.epoch is unknown; did you mean epochs?"),
         ({"agf": 3}, "config key agf is 3; it must be a section with keys of its own."),
-        ({"seed": "x"}, "config key seed is 'x'; it must be a whole number"),
+        ({"seeds": ["x"]}, "config key seeds.0 is 'x'; it must be a whole number"),
         ({"transfer": {"epochs": "5"}}, "give nested keys in a --configfile"),
         ({"data_dir": "music"}, "config key data_dir is 'music', but source is demo"),
         ({"audio_dir": "fma_medium"}, "config key audio_dir is 'fma_medium', but source is demo"),
@@ -89,8 +89,23 @@ def test_fma_is_downloaded_to_its_own_folder_only(subset):
         (FOLDER | {"tags_file": "t.csv"}, "config key tags_file: t.csv does not exist."),
         (FOLDER | {"split": {"kind": "paper"}}, "split.kind is 'paper', which only FMA has"),
         ({"split": {"kind": "date"}}, "config key split.kind is 'date'; it must be one of random,"),
+        ({"split": {"kind": []}}, "it must be one of random, artist, album, fma, paper or a list"),
+        ({"seeds": []}, "config key seeds is []; the list must not be empty."),
+        ({"seeds": [1, 1]}, "config key seeds is [1, 1]; no entry may come twice."),
+        ({"study": {"subset": ["gs", "sg"]}}, "study.subset: 'sg' is no combination of tasks"),
+        (
+            {"agf": {"dictionary_size": {"m": [8, 16], "d": [8, 16, 32]}}},
+            "config key agf.dictionary_size has lists of different lengths",
+        ),
+        (
+            FMA | {"data_dir": "tests", "split": {"kind": "fma", "repeats": 2}},
+            "config key split.repeats is 2, but there is one split fma only",
+        ),
         ({"networks": {"learning_rate": 0}}, "networks.learning_rate is 0; it must be more than 0"),
-        ({"agf": {"n_topics": 1}}, "config key agf.n_topics is 1; it must be at least 2."),
+        (
+            {"agf": {"n_topics": 1}},
+            "n_topics is 1; it must be a whole number of at least 2 or a list of such.",
+        ),
         ({"corpus": "../up"}, "config key corpus is '../up'; only letters, digits"),
         (FOLDER | {"data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),
         (FMA | {"data_dir": "nowhere"}, "config key data_dir: nowhere does not exist."),

@@ -5,12 +5,13 @@ import json
 import pyarrow as pa
 import pytest
 
-from agf.corpus.digests import COLUMNS, DIGESTS, FEATURES, write_digests
+from agf.corpus.digests import COLUMNS, FEATURES, write_digests
 from agf.files import write_parquet
 
 ROW = {"artist_id": 1, "artist": "A", "title": "Song", "genre_top": "Folk", "genres": [17, 103]}
 GENRES = {"genre_id": [17, 103], "title": ["Folk", "Singer-Songwriter"]}
 TRACKS = (0, 1, 2, 4)
+DIGESTS = (*COLUMNS, *FEATURES, "split-random")
 
 
 def rows(edited=None, **values):
@@ -33,8 +34,8 @@ def digests(out, tracks=None, genres=GENRES, features=None, parts=None):
             write_parquet({"track_id": half, "digest": [values[i] for i in half]}, path)
             shards[name].append(path)
     paths = {name: out / f"{name}.json" for name in DIGESTS}
-    inputs = (out / f"{name}.parquet" for name in ("tracks", "genres", "split"))
-    write_digests(*inputs, shards, paths)
+    splits = {"random": out / "split.parquet"}
+    write_digests(out / "tracks.parquet", out / "genres.parquet", splits, shards, paths)
     return {name: json.loads(path.read_text())["sha256"] for name, path in paths.items()}
 
 
@@ -62,7 +63,7 @@ def test_another_tree_of_genres_changes_the_genres(tmp_path):
 
 def test_another_part_of_one_track_changes_the_split(tmp_path):
     parts = {0: "train", 1: "evaluation", 2: "evaluation", 4: "train"}
-    assert changed(tmp_path, parts=parts) == {"split"}
+    assert changed(tmp_path, parts=parts) == {"split-random"}
 
 
 @pytest.mark.parametrize("name", FEATURES)
@@ -77,7 +78,7 @@ def test_shards_and_tracks_beside_these_are_no_change(tmp_path):
 
 
 def test_a_lost_track_changes_what_has_a_row_for_every_track(tmp_path):
-    assert changed(tmp_path, tracks=rows()[:-1]) == {*COLUMNS, *FEATURES, "split"}
+    assert changed(tmp_path, tracks=rows()[:-1]) == {*COLUMNS, *FEATURES, "split-random"}
 
 
 def test_a_track_without_a_feature_is_a_fault(tmp_path):

@@ -47,6 +47,27 @@ def test_every_case_is_a_marker_in_both_panels(tmp_path):
     assert len(clipped) == 2 * len(rows)
 
 
+def test_deviations_are_bars_about_the_means_and_a_warning_stands_at_the_top(tmp_path):
+    rows = case_rows()
+    deviations = rows.groupby(["system", "n_tasks"])[["log_loss", "macro_f1"]].mean().reset_index()
+    deviations[["log_loss", "macro_f1"]] = 0.01
+    figures.figure3(
+        rows,
+        "Title",
+        "Note",
+        tmp_path / "f.png",
+        tmp_path / "f.svg",
+        warnings=["Fitted on all rows."],
+        deviations=deviations,
+    )
+    svg = (tmp_path / "f.svg").read_text()
+    assert svg.index("<!-- Warning. Fitted on all rows. -->") < svg.index("<!-- STN -->")
+    groups = ElementTree.fromstring(svg).iter(f"{SVG}g")
+    bars = [g for g in groups if g.get("id", "").startswith("LineCollection")]
+    drawn = sum(len(list(group.iter(f"{SVG}path"))) for group in bars)
+    assert drawn == 2 * len(deviations)
+
+
 def test_png_has_print_resolution(tmp_path):
     figures.figure3(case_rows(), "Title", "Note", tmp_path / "f.png", tmp_path / "f.svg")
     height, width, _ = matplotlib.image.imread(tmp_path / "f.png").shape

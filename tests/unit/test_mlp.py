@@ -15,13 +15,15 @@ from agf.transfer.mlp import (
     build_mlp,
     draw_windows,
     fit_mlp,
+    load_mlp,
     mean_over_tracks,
     own_softmax_predictions,
+    predict_windows,
     train_transfer,
 )
 
 SETTINGS = {"epochs": 60, "batch_size": 16, "learning_rate": 1e-3, "hidden_units": 64}
-SETTINGS |= {"windows_per_track_per_epoch": None, "precision": "fp32"}
+SETTINGS |= {"windows_per_track_per_epoch": None, "precision": "fp32", "fit_rows": "train"}
 GENRES = ["Blues", "Folk", "Rock"]
 N_TRACKS = 60
 WINDOWS = 4
@@ -71,20 +73,12 @@ def write_embedding(folder, task, feature, track, ids):
     )
 
 
-def transfer(folder, case="stn-gs", seed=0):
+def transfer(folder, case="stn-gs", seed=0, **settings):
     paths = {f"stn-{task}": folder / f"stn-{task}.safetensors" for task in "gs"}
-    out = folder / "predictions.parquet"
+    out = {"predictions": folder / "predictions.parquet", "mlp": folder / "mlp.safetensors"}
     tracks, split = folder / "tracks.parquet", folder / "split.parquet"
-    train_transfer(
-        case_by_name(case),
-        paths,
-        tracks,
-        split,
-        {"predictions": out, "mlp": folder / "mlp.safetensors"},
-        SETTINGS,
-        seed,
-    )
-    return pd.read_parquet(out)
+    train_transfer(case_by_name(case), paths, tracks, split, out, SETTINGS | settings, seed)
+    return pd.read_parquet(out["predictions"])
 
 
 def test_predictions_agree_with_logistic_regression(corpus):
@@ -132,6 +126,30 @@ def test_evaluation_tracks_do_not_reach_the_fit(corpus):
     others = first.track_id != 1000 + changed
     np.testing.assert_allclose(first[others][GENRES], second[others][GENRES], rtol=0, atol=1e-7)
     assert (first[~others][GENRES].to_numpy() != second[~others][GENRES].to_numpy()).any()
+
+
+def test_evaluation_tracks_reach_the_fit_where_it_is_asked_to_leak(corpus):
+    folder, features, track, _, part = corpus
+    first = transfer(folder, fit_rows="all")
+    changed = np.flatnonzero(part == "evaluation")[2]
+    features["g"][track == changed] += 3
+    write_embedding(folder, "g", features["g"], track, 1000 + np.arange(N_TRACKS))
+    second = transfer(folder, fit_rows="all")
+    others = first.track_id != 1000 + changed
+    assert np.abs(first[others][GENRES] - second[others][GENRES]).to_numpy().max() > 1e-4
+
+
+def test_the_written_mlp_gives_the_predictions(corpus):
+    folder, features, track, _, part = corpus
+    predictions = transfer(folder)
+    mlp, metadata = load_mlp(folder / "mlp.safetensors")
+    assert not mlp.training
+    assert (metadata["case"], metadata["genres"]) == ("stn-gs", list(GENRES))
+    assert metadata["networks"] == ["stn-g", "stn-s"]
+    rows = np.flatnonzero(part[track] == "evaluation")
+    both = [torch.from_numpy(features[task]) for task in "gs"]
+    expected = mean_over_tracks(predict_windows(mlp, both, rows), track[rows])[1]
+    np.testing.assert_allclose(predictions[GENRES], expected, rtol=0, atol=1e-6)
 
 
 def test_mean_over_windows_by_hand():

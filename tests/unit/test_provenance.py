@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from agf.corpus.digests import DIGESTS, FEATURES, write_digests
+from agf.corpus.digests import COLUMNS, FEATURES, write_digests
 from agf.errors import UserError
 from agf.features.shards import content_digest
 from agf.files import write_parquet
@@ -35,6 +35,9 @@ def write_shard(path, feature, changed=None):
     pq.write_table(pa.Table.from_pylist(rows), path)
 
 
+DIGESTS = (*COLUMNS, *FEATURES, "split-random")
+
+
 @pytest.fixture
 def results(tmp_path):
     """A finished run of three tracks with one case and one table."""
@@ -51,7 +54,13 @@ def results(tmp_path):
     write_parquet({"track_id": IDS, "part": ["train"] * 3}, results / "splits" / "random.parquet")
     digests = {name: corpus / "digests" / f"{name}.json" for name in DIGESTS}
     split = results / "splits" / "random.parquet"
-    write_digests(corpus / "tracks.parquet", corpus / "genres.parquet", split, features, digests)
+    write_digests(
+        corpus / "tracks.parquet",
+        corpus / "genres.parquet",
+        {"random": split},
+        features,
+        digests,
+    )
     case = results / "cases" / "stn-g" / "metrics.json"
     case.parent.mkdir(parents=True)
     case.write_text('{"log_loss": 1.0}')
@@ -71,7 +80,11 @@ def record(results, folder, **configuration):
     files = [
         path for name in ("corpus", "splits", "cases", "networks") for path in walk(results, name)
     ]
-    configuration = {"split": {"kind": "random"}, "seed": 0, "data_dir": "music"} | configuration
+    configuration = {
+        "split": {"kind": "random", "repeats": 1},
+        "seeds": [0],
+        "data_dir": "music",
+    } | configuration
     out = results / "provenance.json"
     write_provenance(files, results, configuration, {"train_network.py": "ab12"}, lock, out)
     return json.loads(out.read_text())
@@ -83,7 +96,7 @@ def walk(results, name):
 
 def test_what_is_recorded(results, tmp_path):
     provenance = json.loads((results / "provenance.json").read_text())
-    assert provenance["configuration"]["seed"] == 0
+    assert provenance["configuration"]["seeds"] == [0]
     assert provenance["code"] == {"train_network.py": "ab12"}
     assert provenance["lock"] == file_digest(tmp_path / "requirements.lock")
     assert {"python", "torch", "snakemake", "numpy"} <= provenance["versions"].keys()
@@ -100,7 +113,7 @@ def test_the_hash_tells_other_results_and_not_where_and_when(results, tmp_path):
     write_parquet({"seconds": np.zeros(2)}, results / "networks" / "stn-g" / "history.parquet")
     assert record(results, tmp_path, data_dir="elsewhere")["hash"] == first["hash"]
     assert provenance_hash(first | {"hardware": {}, "commit": "1234567"}) == first["hash"]
-    assert record(results, tmp_path, seed=1)["hash"] != first["hash"]
+    assert record(results, tmp_path, seeds=[1])["hash"] != first["hash"]
     (results / "cases" / "stn-g" / "metrics.json").write_text('{"log_loss": 1.1}')
     assert record(results, tmp_path)["hash"] != first["hash"]
     for name in ("code", "lock", "versions"):
@@ -180,7 +193,7 @@ def test_a_table_of_another_run_is_told(results):
 def test_an_edited_provenance_is_told(results):
     path = results / "provenance.json"
     provenance = json.loads(path.read_text())
-    provenance["configuration"]["seed"] = 7
+    provenance["configuration"]["seeds"] = [7]
     path.write_text(json.dumps(provenance))
     assert any("was edited" in text for text in verify_results(results)[2])
 

@@ -1,6 +1,8 @@
 """How far a run is, read from what its stages have written."""
 
 import os
+import subprocess
+import sys
 
 import pandas as pd
 import pyarrow as pa
@@ -46,7 +48,8 @@ def results(tmp_path):
 
 def test_scan_and_selection(results):
     lines = summarise_status(results).splitlines()
-    assert lines[:2] == [
+    assert lines[:3] == [
+        "Run        none at work",
         "Scan       1500 in, 1200 candidates, 300 rejected (300 missing)",
         "Selection  not yet",
     ]
@@ -54,7 +57,7 @@ def test_scan_and_selection(results):
     reasons = ["missing: no such file", "truncated: 3.1 s", "missing: not readable"]
     pd.DataFrame({"reason": reasons}).to_parquet(results / "corpus" / "rejected.parquet")
     lines = summarise_status(results).splitlines()
-    assert lines[1] == "Selection  5 in, 2 kept, 3 rejected (2 missing, 1 truncated)"
+    assert lines[2] == "Selection  5 in, 2 kept, 3 rejected (2 missing, 1 truncated)"
 
 
 def test_shards_are_added_up(results):
@@ -67,8 +70,8 @@ def test_shards_are_added_up(results):
     assert words(text, "mel") == ["mel", "3", "of", "3", "13", "1,610", "3"]
     assert words(text, "mfcc") == ["mfcc", "1", "of", "3", "7", "0", "0"]
     assert words(text, "essentia") == ["essentia", "0", "of", "3", "0", "0", "0"]
-    assert "running" not in text
-    table = text.splitlines()[4:8]
+    assert "Failed" not in text
+    table = text.splitlines()[5:9]
     assert len({len(line) for line in table}) == 1
 
 
@@ -90,7 +93,7 @@ def test_shards_that_are_not_complete_are_named_with_their_last_line(results):
     write_log(results, "essentia", SHARDS[2], f"OSError: {'x' * 300}\n")
     text = summarise_status(results)
     assert "\nmel            0 of 3 " in text
-    block = text.split("Failed or still running, with the last line of the log\n")[1]
+    block = text.split("Failed or stopped, with the last line of the log\n")[1]
     lines = block.split("\n\n")[0].splitlines()
     assert lines[0].split(maxsplit=2) == [
         "mel",
@@ -150,13 +153,33 @@ def test_files_that_are_half_there_count_as_not_there(results):
     pd.DataFrame({"track_id": [7]}).to_parquet(results / "corpus" / "tracks.parquet")
     touch(results / "corpus" / "rejected.parquet")
     lines = summarise_status(results).splitlines()
-    assert lines[:2] == ["Scan       not yet", "Selection  not yet"]
+    assert lines[1:3] == ["Scan       not yet", "Selection  not yet"]
 
 
 def test_a_run_that_has_just_begun(tmp_path):
     (tmp_path / "logs").mkdir()
     lines = summarise_status(tmp_path).splitlines()
-    assert lines == ["Scan       not yet", "Selection  not yet", "", "Tables     0 of 5"]
+    assert lines == [
+        "Run        none at work",
+        "Scan       not yet",
+        "Selection  not yet",
+        "",
+        "Tables     0 of 5",
+    ]
+
+
+def test_a_run_at_work_is_named_and_its_open_jobs_may_still_run(results):
+    write_log(results, "mel", SHARDS[0], "12:00:01 000-of-003 mel: 3 of 9, 1.0/s, 6 s left\n")
+    assert "Failed or stopped" in summarise_status(results)
+    script = f"from agf.locks import hold_run\nfile = hold_run({str(results)!r})\n"
+    script += "print(flush=True)\ninput()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], **pipes) as run:
+        run.stdout.readline()
+        text = summarise_status(results)
+        run.communicate("\n")
+    assert text.startswith(f"Run        process {run.pid} on ")
+    assert "Failed or still running" in text
 
 
 def test_a_folder_without_a_run_is_one_sentence(tmp_path):

@@ -15,6 +15,8 @@ import pytest
 from agf.errors import UserError
 from agf.evaluation import documents, metrics_file, tables
 from agf.evaluation.published import compare_with_published, read_published
+from agf.evaluation.run import write_run_tables
+from agf.files import write_parquet
 from agf.tasks import TASKS, WIDE, all_cases, task_combinations
 
 PUBLISHED = Path(__file__).parents[2] / "resources" / "paper"
@@ -108,7 +110,10 @@ def test_read_metrics_names_the_wrong_row(tmp_path, column, value, message):
     [
         (lambda f: f.drop(columns="seed"), "lacks column 'seed'"),
         (lambda f: f.assign(recall=1), "unknown column 'recall'"),
-        (lambda f: f.drop(index=7), "lacks 1 cases .*, the first is stn-gd"),
+        (
+            lambda f: pd.concat([f, f.assign(seed=2).drop(index=7)]),
+            "lacks 1 cases of split 'random' and seed 2, the first is stn-gd",
+        ),
         (lambda f: pd.concat([f, f[3:4]]), "line 72: case stn-d comes twice"),
         (lambda f: f[:0], "has no rows"),
     ],
@@ -166,13 +171,98 @@ def test_collect_metrics_of_two_seeds(tmp_path):
 def test_collect_metrics_names_what_is_missing_or_broken(tmp_path):
     paths = write_case_metrics(tmp_path)
     without = [path for path in paths if path.parent.name != "stn-s"]
-    with pytest.raises(UserError, match="Case stn-s of split 'random' and seed 1"):
-        metrics_file.collect_metrics(without, "demo")
+    with pytest.raises(UserError, match="Case stn-s of split 'random' and seed 1 has no metrics"):
+        metrics_file.collect_metrics(without + write_case_metrics(tmp_path, 2), "demo")
     with pytest.raises(UserError, match=r"must end in cases/SPLIT/seedSEED/CASE/metrics\.json"):
         metrics_file.collect_metrics([tmp_path / "stn-s/metrics.json"], "demo")
     paths[0].write_text("{")
     with pytest.raises(UserError, match=r"stn-g/metrics\.json cannot be read"):
         metrics_file.collect_metrics(paths, "demo")
+
+
+def of_cases(frame, *names):
+    return frame[frame["case"].isin(names)].reset_index(drop=True)
+
+
+SUBSET = ("stn-g", "stn-gs", "stn-gsedm", "mtn-g", "mtn-gs", "mtn-gsedm")
+
+
+def test_a_subset_of_the_cases_is_collected_and_read(tmp_path):
+    paths = [path for path in write_case_metrics(tmp_path) if path.parent.name in SUBSET]
+    frame = metrics_file.collect_metrics(paths, "demo")
+    assert frame["case"].tolist() == list(SUBSET)
+    read = metrics_file.read_metrics(written(frame, tmp_path / "metrics.csv"))
+    pd.testing.assert_frame_equal(read, of_cases(metrics_frame(), *SUBSET), check_dtype=False)
+    changed = frame.assign(log_loss=frame["log_loss"] + 0.1 * (frame["case"] == "mtn-g"))
+    with pytest.raises(UserError, match="mtn-g differs from stn-g"):
+        metrics_file.read_metrics(written(changed, tmp_path / "metrics.csv"))
+
+
+def test_without_a_network_of_several_tasks_no_alias_is_added(tmp_path):
+    paths = [
+        path
+        for path in write_case_metrics(tmp_path)
+        if path.parent.name in ("stn-g", "stn-gs", "wstn-2")
+    ]
+    frame = metrics_file.collect_metrics(paths, "demo")
+    assert frame["case"].tolist() == ["stn-g", "stn-gs", "wstn-2"]
+
+
+def test_tables_of_a_subset_hold_the_rows_that_are_there():
+    metrics = of_cases(metrics_frame(), *SUBSET)
+    table3 = tables.table3(metrics)
+    assert table3["system"].tolist() == ["STN", "MTN"]
+    assert table3["genre_task"].tolist() == ["with g", "with g"]
+    assert table3["n_rows"].tolist() == [3, 2]
+    np.testing.assert_allclose(
+        table3["log_loss"], [(0.899 + 0.799 + 0.499) / 3, (0.789 + 0.489) / 2], atol=1e-12
+    )
+    table4 = tables.table4(metrics)
+    pairs = [f"{system}-{tasks}" for tasks in ("g", "gs", "gsedm") for system in ("stn", "mtn")]
+    assert table4["case"].tolist() == pairs
+    assert table4["alias_of"].tolist() == ["", "stn-g", "", "", "", ""]
+    table5 = tables.table5(metrics)
+    assert table5["n_tasks"].tolist() == [1, 2, 5]
+    assert not [column for column in table5 if column.startswith("wstn")]
+    single = tables.table5(of_cases(metrics_frame(), "stn-g", "mtn-gs", "wstn-2"))
+    assert single["n_tasks"].tolist() == [1, 2]
+    assert math.isnan(single["stn_log_loss"][1]) and math.isnan(single["mtn_log_loss"][0])
+    alone = tables.table4(of_cases(metrics_frame(), "mtn-g"))
+    assert alone["alias_of"].tolist() == [""]
+
+
+def test_published_values_do_not_stand_beside_aggregates_of_a_subset():
+    own = metrics_frame("fma_medium", "paper", wide=False)
+    published = {
+        "table3": tables.table3(own).drop(columns="n_rows"),
+        "table4": own,
+        "table5": tables.table5(own),
+    }
+    # All with g, and of the others one: the groups with g are whole, so are N = 5 and no other N.
+    metrics = own[own["tasks"].str.contains("g") | (own["case"] == "stn-s")]
+    table3 = tables.table3(metrics, published)
+    assert table3["n_rows"].tolist() == [16, 1, 15]
+    assert table3["published_log_loss"].notna().tolist() == [True, False, True]
+    np.testing.assert_allclose(table3["difference_log_loss"].dropna(), 0, atol=1e-12)
+    table5 = tables.table5(metrics, published).set_index("n_tasks")
+    assert table5["published_stn_log_loss"].dropna().index.tolist() == [5]
+    assert tables.table4(metrics, published)["published_log_loss"].notna().all()
+
+
+def test_several_splits_carry_their_standard_deviation_seeds_averaged_first():
+    runs = [
+        metrics_frame(split=split, seed=seed, shift=shift + 0.01 * (seed - 1.5))
+        for split, shift in (("random", 0.0), ("random-2", 0.1), ("random-3", 0.2))
+        for seed in (1, 2)
+    ]
+    table = tables.table4(pd.concat(runs))
+    assert list(table)[3:7] == ["log_loss", "log_loss_sd", "macro_f1", "macro_f1_sd"]
+    np.testing.assert_allclose(table["log_loss_sd"], 0.1, atol=1e-12)
+    np.testing.assert_allclose(table["macro_f1_sd"], 0, atol=1e-12)
+    assert table["log_loss"][0] == pytest.approx(0.899 + 0.1, abs=1e-12)
+    of_seeds = tables.table4(pd.concat(runs[:2]))
+    np.testing.assert_allclose(of_seeds["log_loss_sd"], 0.01 / math.sqrt(2), atol=1e-12)
+    assert "log_loss_sd" not in tables.table4(runs[0])
 
 
 def test_table3_by_hand():
@@ -289,6 +379,7 @@ LAYERS = [
 def baseline_frame():
     return pd.DataFrame(
         {
+            "split": "random",
             "baseline": ["majority", "prior"],
             "log_loss": [13.2, 2.1],
             "macro_f1": [0.02, 0.03],
@@ -313,8 +404,8 @@ def test_write_tables(tmp_path):
     files = documents.write_tables(
         path, tmp_path / "out", SIZES, LAYERS, baseline_frame(), notes=["Fitted on all rows."]
     )
-    names = [f"table{n}.{kind}" for n in range(1, 6) for kind in ("csv", "md")]
-    names += ["baselines.csv", "figure3.png", "figure3.svg"]
+    names = [f"table{n}.{kind}" for n in range(1, 6) for kind in ("csv", "md", "tex")]
+    names += ["baselines.tex", "figure3.png", "figure3.svg"]
     assert [file.name for file in files] == names
     assert all(file.stat().st_size > 0 for file in files)
 
@@ -329,6 +420,93 @@ def test_write_tables(tmp_path):
     assert "| majority | 13.2000 |" in table4
     frame = pd.read_csv(tmp_path / "out/table4.csv")
     np.testing.assert_allclose(frame["log_loss"], tables.table4(metrics_frame()).log_loss)
+    for name in ("table3", "table5"):
+        assert "| prior | **2.1000** |" in (tmp_path / f"out/{name}.md").read_text()
+    assert "subset" not in table4 and "Warning" not in table4
+    latex = (tmp_path / "out/table4.tex").read_text()
+    assert r"mtn-g \textsuperscript{\dag} & g & 1 & 0.8990 & 0.0505 \\" in latex
+    assert r"mtn-gsedm & gsedm & 5 & \textbf{0.4890} & \textbf{0.2555} \\" in latex
+    assert "majority 13.2000 and 0.0200; prior 2.1000 and 0.0300." in latex
+    assert r"prior & \textbf{2.1000} &" in (tmp_path / "out/baselines.tex").read_text()
+
+
+def test_write_tables_of_a_subset_and_of_several_splits(tmp_path):
+    splits = ["artist", *(f"artist-{n}" for n in range(2, 5))]
+    runs, baselines = [], []
+    for n, split in enumerate(splits):
+        for seed in (0, 1):
+            frame = metrics_frame(split=split, seed=seed, shift=0.1 * n)
+            runs.append(of_cases(frame, *SUBSET).assign(n_tracks=100 + n))
+        baselines.append(baseline_frame().assign(split=split, log_loss=[13 + 0.1 * n, 2.0]))
+    path = written(pd.concat(runs), tmp_path / "metrics.csv")
+    documents.write_tables(
+        path,
+        tmp_path / "out",
+        {task: SIZES[task] for task in "gs"},
+        baselines=pd.concat(baselines),
+    )
+    text = (tmp_path / "out/table4.md").read_text()
+    about = "Corpus demo, split artist (4 draws), seeds 0, 1, 100 to 103 evaluation tracks."
+    assert about in text
+    assert "This is a subset of the paper's 62 cases: 6 of them." in text
+    assert "±: standard deviation over 4 splits, seeds averaged first." in text
+    # Shifts of 0 to 0.3 have the mean 0.15 and the variance 0.05 / 3.
+    assert "| stn-gs | gs | 2 | 0.9490 ± 0.1291 | 0.1005 ± 0.0000 |" in text
+    assert "| mtn-gsedm | gsedm | 5 | **0.6390 ± 0.1291** | **0.2555 ± 0.0000** |" in text
+    assert "| majority | 13.1500 ± 0.1291 | 0.0200 ± 0.0000 | 0.2800 ± 0.0000 |" in text
+    latex = (tmp_path / "out/table4.tex").read_text()
+    assert r"stn-gs & gs & 2 & 0.9490 \ensuremath{\pm} 0.1291 &" in latex
+    frame = pd.read_csv(tmp_path / "out/table4.csv")
+    np.testing.assert_allclose(frame["log_loss_sd"], math.sqrt(0.05 / 3), atol=1e-12)
+    assert pd.read_csv(tmp_path / "out/table1.csv")["task"].tolist() == ["g", "s"]
+
+
+def test_warnings_stand_above_every_table_but_not_in_the_csv(tmp_path):
+    path = written(metrics_frame(), tmp_path / "metrics.csv")
+    warning = "The transfer was fitted on all rows, 100 % of them."
+    documents.write_tables(
+        path, tmp_path / "out", SIZES, LAYERS, baseline_frame(), warnings=[warning]
+    )
+    for n in range(1, 6):
+        text = (tmp_path / f"out/table{n}.md").read_text()
+        assert text.index(f"\n> **Warning.** {warning}\n") < text.index("| :--- |")
+        assert "Warning" not in (tmp_path / f"out/table{n}.csv").read_text()
+    for name in ("table1", "table2", "table3", "table4", "table5", "baselines"):
+        text = (tmp_path / f"out/{name}.tex").read_text()
+        banner = r"\textbf{Warning.} The transfer was fitted on all rows, 100 \% of them."
+        assert text.index(banner) < text.index(r"\toprule")
+    svg = (tmp_path / "out/figure3.svg").read_text()
+    # Text is drawn as paths; matplotlib names each in a comment.
+    assert f"<!-- Warning. {warning} -->" in svg
+
+
+def test_tables_of_a_run_are_written_from_its_files(tmp_path):
+    metrics = written(of_cases(metrics_frame(), *SUBSET), tmp_path / "metrics.csv")
+    baselines = written(baseline_frame(), tmp_path / "baselines.csv")
+    targets = tmp_path / "s.json"
+    targets.write_text(json.dumps({"task": "s", "n_topics": 40, "n_words": 7}))
+    write_parquet({"track_id": [1, 2], "genre_top": ["Rock", "R&B"]}, tmp_path / "tracks.parquet")
+    (tmp_path / "provenance.json").write_text(json.dumps({"hash": "abc"}))
+    write_run_tables(
+        metrics=metrics,
+        baselines=baselines,
+        targets=[targets],
+        tracks=tmp_path / "tracks.parquet",
+        published=PUBLISHED,
+        provenance=tmp_path / "provenance.json",
+        out_dir=tmp_path,
+        warnings=["Fitted on all rows."],
+    )
+    table1 = (tmp_path / "table1.md").read_text()
+    assert "> **Warning.** Fitted on all rows." in table1
+    assert "annotations with all subgenres | 40 | 7 |" in table1
+    for n in range(1, 6):
+        assert "Provenance: abc" in (tmp_path / f"table{n}.md").read_text()
+        assert "% Provenance: abc" in (tmp_path / f"table{n}.tex").read_text()
+    sums = (tmp_path / "SHA256SUMS").read_text().split()[1::2]
+    names = [f"table{n}.{kind}" for n in range(1, 6) for kind in ("csv", "md", "tex")]
+    names += ["baselines.csv", "baselines.tex", "metrics.csv", "figure3.png", "figure3.svg"]
+    assert sorted(sums) == sorted(names)
 
 
 def test_write_tables_says_that_several_runs_are_averaged(tmp_path):
@@ -337,7 +515,7 @@ def test_write_tables_says_that_several_runs_are_averaged(tmp_path):
     for n in (3, 4, 5):
         text = (tmp_path / f"table{n}.md").read_text()
         assert (
-            "seed 1, 2, 3, 100 evaluation tracks. Each case is first averaged over these 3 runs."
+            "seeds 1, 2, 3, 100 evaluation tracks. Each case is first averaged over these 3 runs."
             in text
         )
     assert not (tmp_path / "table1.csv").exists()

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tiny_run import planned, snakemake
 
+from agf.locks import RUN_LOCK
+
 pytestmark = pytest.mark.workflow
 
 DAY = 86_400
@@ -78,6 +80,8 @@ def test_results_that_are_read_only_are_one_sentence_and_a_dry_run(finished):
 def test_a_clock_that_was_a_day_ahead_reruns_nothing(finished, tiny):
     metrics = RESULTS / "tables/metrics.csv"
     everything = [path for path in (finished / RESULTS).rglob("*") if path.is_file()]
+    # The run itself writes into its lock, before it looks at dates.
+    everything.remove(finished / RESULTS / RUN_LOCK)
     set_dates([*everything, finished / "data/tiny/fma_metadata/tracks.csv"], DAY)
     (finished / metrics).unlink()
     # Without new dates Snakemake would refuse what this job made: it has read files of tomorrow.
@@ -104,6 +108,23 @@ def test_a_second_run_in_a_folder_says_so_and_the_first_goes_on(finished, tiny):
         assert "Directory cannot be locked" in output and "Traceback" not in output
         said = first.communicate()[0]
         assert first.returncode == 0, said[-3000:]
+    assert (finished / MEL).read_bytes() == (tiny / MEL).read_bytes()
+
+
+def test_a_second_run_of_a_corpus_whose_lock_another_corpus_removed_is_kept_out(finished, tiny):
+    (finished / MEL).unlink()
+    script = f"from agf.locks import hold_run\nfile = hold_run({str(RESULTS)!r})\n"
+    script += "print(flush=True)\ninput()"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen([sys.executable, "-c", script], cwd=finished, **pipes) as first:
+        first.stdout.readline()
+        output = snakemake(finished, str(MEL), check=False)
+        assert f"Another run is at work on {RESULTS} (process {first.pid} on " in output
+        assert "Traceback" not in output and not (finished / MEL).exists()
+        # Looking does no harm.
+        assert planned(snakemake(finished, str(MEL), "--dry-run")) == {"extract_mel": 1}
+        first.communicate("\n")
+    snakemake(finished, str(MEL))
     assert (finished / MEL).read_bytes() == (tiny / MEL).read_bytes()
 
 

@@ -14,7 +14,7 @@ from snakemake.exceptions import WorkflowError
 from agf.code_hash import code_hash
 from agf.config import check_config, check_project_folder, is_downloaded, read_schema
 from agf.corpus.demo import check_demo
-from agf.corpus.digests import DIGESTS, FEATURES
+from agf.corpus.digests import COLUMNS, FEATURES
 from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
 from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
 from agf.corpus.manifest import shard_names
@@ -22,8 +22,27 @@ from agf.corpus.scan import audio_fingerprint
 from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
 from agf.faults import check_writable, describe_future_dates, mend_future_dates
+from agf.keyed_random import seed_of_draw
 from agf.lifeline import announce_run
-from agf.tasks import AGF_TASKS, all_cases, all_networks, case_by_name, network_by_name
+from agf.locks import hold_run
+from agf.study import (
+    agf_of_cases,
+    agf_variants,
+    all_splits,
+    chosen_networks,
+    chosen_tasks,
+    clusterings,
+    fit_rows_of_cases,
+    kind_of_split,
+    leaks,
+    listed,
+    network_folder,
+    protocols,
+    runs,
+    split_of,
+    splits,
+)
+from agf.tasks import AGF_TASKS, case_by_name, network_by_name
 
 try:
     check_project_folder(workflow.basedir)
@@ -36,7 +55,8 @@ try:
         # Snakemake writes here even for a dry run; what it says itself where it cannot is a traceback.
         check_writable(".snakemake")
 except UserError as error:
-    raise WorkflowError(str(error)) from None
+    # As a WorkflowError, the sentence would stand between a line of this file and the name of the file.
+    sys.exit(str(error))
 
 # One job, one thread: processes scale where threads do not, and waiting threads must not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -58,16 +78,26 @@ LOGS = f"{RESULTS}/logs"
 BENCHMARKS = f"{RESULTS}/benchmarks"
 SHARDS = shard_names(config["shards"])
 MEMORY = yaml.safe_load(Path(workflow.source_path("../memory.yaml")).read_text(encoding="utf-8"))
-SPLIT = config["split"]["kind"]
-SEED = config["seed"]
-NETWORKS = [network.name for network in all_networks()]
-CASES = [case.name for case in all_cases() if case.alias_of is None]
-WIDE_CASES = [case.name for case in all_cases() if case.kind == "wstn"]
+SEED = config["seeds"][0]
+SPLIT, *_ = OWN_SPLITS = splits(config)
+ALL_SPLITS = all_splits(config)
+AGF_VARIANTS = agf_variants(config)
+
+# Every case of the study, where it lies: the run's own, then those of other protocols and clusterings.
+OWN_RUNS = runs(config)
+PROTOCOL_RUNS = {protocol: runs(config, protocol) for protocol in protocols(config)}
+CLUSTERING_RUNS = {clustering: runs(config, clustering=clustering) for clustering in clusterings(config)}
+DIGESTS = (*COLUMNS, *FEATURES, *(f"split-{split}" for split in ALL_SPLITS))
+CASE_FOLDERS = list(
+    dict.fromkeys(run[3] for study in (PROTOCOL_RUNS, CLUSTERING_RUNS) for cases in study.values() for run in cases)
+)
 
 
 wildcard_constraints:
     shard=r"\d{3}-of-\d{3}",
-    split=r"[a-z0-9-]+",
+    split=r"[a-z]+(-\d+)?",
+    agf=r"[a-z][A-Za-z0-9_.-]*",
+    protocol=r"[a-z][A-Za-z0-9_.-]*",
     seed=r"\d+",
     task="[gsedm]",
     network="(stn|mtn|wstn)-[a-z0-9]+",
@@ -143,13 +173,28 @@ def after(checkpoint, paths):
     return asked
 
 
+def digest_of_split(name):
+    return f"split-{split_of(name)}"
+
+
+def split_file(wildcards):
+    """Return the split that a folder of targets, networks or cases is made with."""
+    name = wildcards.get("agf") or wildcards.protocol
+    return f"{RESULTS}/splits/{split_of(name)}.parquet"
+
+
 def agf_contents(wildcards):
-    return contents("split", "artist", AGF_FEATURE.get(wildcards.task, "genres"))
+    return contents(digest_of_split(wildcards.agf), "artist", AGF_FEATURE.get(wildcards.task, "genres"))
 
 
 def network_contents(wildcards):
     tasks = network_by_name(wildcards.network).tasks
-    return contents("split", "mel", *["genre_top"] * ("g" in tasks), *["artist"] * (tasks != ("g",)))
+    names = ["genre_top"] * ("g" in tasks) + ["artist"] * (tasks != "g")
+    return contents(digest_of_split(wildcards.agf), "mel", *names)
+
+
+def case_contents(wildcards):
+    return contents(digest_of_split(wildcards.protocol), "genre_top")
 
 
 def agf_features(wildcards):
@@ -159,12 +204,40 @@ def agf_features(wildcards):
 
 def network_targets(wildcards):
     tasks = network_by_name(wildcards.network).tasks
-    return [f"{RESULTS}/targets/{wildcards.split}/{task}.parquet" for task in tasks if task in AGF_TASKS]
+    return [f"{RESULTS}/targets/{wildcards.agf}/{task}.parquet" for task in tasks if task in AGF_TASKS]
 
 
 def case_embeddings(wildcards):
-    networks = dict.fromkeys(case_by_name(wildcards.case).networks)
-    return [f"{RESULTS}/embeddings/{wildcards.split}/seed{wildcards.seed}/{name}.safetensors" for name in networks]
+    agf = agf_of_cases(config, wildcards.protocol)
+    return [
+        f"{RESULTS}/embeddings/{network_folder(agf, name)}/seed{wildcards.seed}/{name}.safetensors"
+        for name in dict.fromkeys(case_by_name(wildcards.case).networks)
+    ]
+
+
+def all_network_files(*names):
+    """Return files of every network of the study."""
+    folders = (
+        f"{RESULTS}/networks/{network_folder(agf, network)}/seed{seed}/{network}"
+        for agf in AGF_VARIANTS
+        for seed in config["seeds"]
+        for network in chosen_networks(config)
+    )
+    return [f"{folder}/{name}" for folder in dict.fromkeys(folders) for name in names]
+
+
+def all_target_files(*kinds):
+    """Return files of all artist groups of the study: of the first split for every task, else for those needed."""
+    return [
+        f"{RESULTS}/targets/{agf}/{task}.{kind}"
+        for agf in AGF_VARIANTS
+        for task in (AGF_TASKS if agf == SPLIT else chosen_tasks(config))
+        for kind in kinds
+    ]
+
+
+def case_files(folders, name):
+    return [f"{RESULTS}/{folder}/{name}" for folder in folders]
 
 
 def script_hashes():
@@ -182,22 +255,25 @@ def provenance_files(wildcards):
     checkpoints.scan_corpus.get()
     checkpoints.digest_contents.get()
     corpus = [f"{RESULTS}/corpus/{name}.parquet" for name in ("scan", "genres", "tracks", "rejected")]
-    split = [f"{RESULTS}/splits/{SPLIT}.parquet", f"{RESULTS}/networks/{SPLIT}/scaler.parquet"]
-    kinds = ("parquet", "bags.parquet", "dictionary.safetensors", "topics.safetensors", "top_words.csv", "json")
-    targets = expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.{{kind}}", task=AGF_TASKS, kind=kinds)
-    folder = f"{RESULTS}/networks/{SPLIT}/seed{SEED}/{{network}}"
-    names = ("weights.safetensors", "history.parquet", "summary.json")
-    networks = expand(f"{folder}/{{name}}", network=NETWORKS, name=names)
-    scored = [*CASES, *(f"{case}-softmax" for case in WIDE_CASES)]
-    folder = f"{RESULTS}/cases/{SPLIT}/seed{SEED}/{{case}}"
-    cases = expand(f"{folder}/{{name}}", case=scored, name=("predictions.parquet", "metrics.json"))
-    return [*corpus, *contents(*DIGESTS), *split, *targets, *networks, *cases]
+    digests = contents(*DIGESTS)
+    split = expand(
+        [f"{RESULTS}/splits/{{split}}.parquet", f"{RESULTS}/networks/{{split}}/scaler.parquet"], split=ALL_SPLITS
+    )
+    targets = all_target_files(
+        "parquet", "bags.parquet", "dictionary.safetensors", "topics.safetensors", "top_words.csv", "json"
+    )
+    networks = all_network_files("weights.safetensors", "history.parquet", "summary.json")
+    trained = [folder for folder in CASE_FOLDERS if not folder.endswith("-softmax")]
+    cases = case_files(CASE_FOLDERS, "predictions.parquet") + case_files(CASE_FOLDERS, "metrics.json")
+    return [*corpus, *digests, *split, *targets, *networks, *cases, *case_files(trained, "mlp.safetensors")]
 
 
 def look_before_start():
-    """Make sure, before the first job of a run, that results can be written and that their dates can be gone by."""
+    """Make sure, before the first job of a run, that results can be written, by no other run, and dates be gone by."""
     try:
         check_writable(RESULTS)
+        global run_lock
+        run_lock = hold_run(RESULTS)
         mended = mend_future_dates(RESULTS)
     except UserError as error:
         raise WorkflowError(str(error)) from None

@@ -72,7 +72,7 @@ rule audit_corpus:
         genres=f"{RESULTS}/corpus/genres.parquet",
         tracks=f"{RESULTS}/corpus/tracks.parquet",
         rejected=f"{RESULTS}/corpus/rejected.parquet",
-        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+        splits=[f"{RESULTS}/splits/{kind}.parquet" for kind in listed(config["split"]["kind"])],
     output:
         parquet=f"{RESULTS}/corpus/audit.parquet",
         page=f"{RESULTS}/corpus/audit.md",
@@ -87,7 +87,7 @@ rule audit_corpus:
         mem_mb=memory("audit_corpus"),
         runtime=30,
     params:
-        run=settings("audit_corpus.py", split=SPLIT),
+        run=settings("audit_corpus.py"),
     message:
         "Auditing the corpus"
     script:

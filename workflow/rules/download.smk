@@ -82,7 +82,7 @@ if DOWNLOADED:
             "../scripts/unpack_archive.py"
 
 
-if SPLIT == "paper":
+if "paper" in ALL_SPLITS:
 
     localrules:
         download_paper_split,

@@ -1,14 +1,14 @@
 """Networks: 5 single-task (STN), 26 multi-task (MTN) and 4 wide single-task networks (wSTN), one job each.
 
-Reads   features/mel/{shard}.parquet, corpus/tracks.parquet, splits/{split}.parquet, targets/{split}/{task}.parquet
-Writes  features/mels.safetensors, networks/{split}/scaler.parquet, networks/{split}/seed{seed}/{network}/weights.safetensors, history.parquet,
+Reads   features/mel/{shard}.parquet, corpus/tracks.parquet, splits/{split}.parquet, targets/{agf}/{task}.parquet
+Writes  features/mels.safetensors, networks/{split}/scaler.parquet, networks/{agf}/seed{seed}/{network}/weights.safetensors, history.parquet,
         summary.json
 Steps   1. pack_mels puts all spectrograms into one file, which every job maps into its memory
         2. fit_scaler measures mean and deviation of every mel band over the training tracks
         3. train_network trains one network; a killed job goes on from its last checkpoint
 """
 
-NETWORK_FOLDER = f"{RESULTS}/networks/{{split}}/seed{{seed}}/{{network}}"
+NETWORK_FOLDER = f"{RESULTS}/networks/{{agf}}/seed{{seed}}/{{network}}"
 
 
 rule pack_mels:
@@ -65,19 +65,19 @@ rule fit_scaler:
 rule train_network:
     input:
         contents=after("digests", network_contents),
-        split=ancient(SPLITS),
+        split=ancient(split_file),
         mels=ancient(MELS),
         tracks=ancient(TRACKS),
-        scaler=rules.fit_scaler.output.scaler,
+        scaler=lambda wildcards: f"{RESULTS}/networks/{split_of(wildcards.agf)}/scaler.parquet",
         targets=network_targets,
     output:
         weights=f"{NETWORK_FOLDER}/weights.safetensors",
         history=f"{NETWORK_FOLDER}/history.parquet",
         summary=f"{NETWORK_FOLDER}/summary.json",
     log:
-        f"{LOGS}/train_network/{{split}}/seed{{seed}}/{{network}}.log",
+        f"{LOGS}/train_network/{{agf}}/seed{{seed}}/{{network}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_network/{{split}}/seed{{seed}}/{{network}}.tsv"
+        f"{BENCHMARKS}/train_network/{{agf}}/seed{{seed}}/{{network}}.tsv"
     conda:
         "../../envs/networks.yaml"
     threads: 1
@@ -97,6 +97,6 @@ rule train_network:
 rule networks:
     input:
         rules.targets.input,
-        expand(rules.train_network.output.weights, split=SPLIT, seed=SEED, network=NETWORKS),
+        all_network_files("weights.safetensors"),
     message:
         "Networks are complete"

@@ -18,7 +18,7 @@ RECORDED = {key: value for key, value in config.items() if key != "gpu_jobs_per_
 rule collect_metrics:
     input:
         contents=after("digests", contents("genre_top")),
-        metrics=METRICS,
+        metrics=case_files([run[3] for run in OWN_RUNS], "metrics.json"),
     output:
         metrics=f"{TABLES}/metrics.csv",
     log:
@@ -41,10 +41,10 @@ rule collect_metrics:
 
 rule score_baselines:
     input:
-        contents=after("digests", contents("split", "genre_top", "mfcc")),
+        contents=after("digests", contents("genre_top", "mfcc", *(digest_of_split(split) for split in ALL_SPLITS))),
         mfcc=ancient(expand(rules.extract_mfcc.output.mfcc, shard=SHARDS)),
         tracks=ancient(TRACKS),
-        split=ancient(f"{RESULTS}/splits/{SPLIT}.parquet"),
+        splits=ancient(expand(f"{RESULTS}/splits/{{split}}.parquet", split=ALL_SPLITS)),
     output:
         baselines=f"{TABLES}/baselines.csv",
     log:
@@ -58,7 +58,7 @@ rule score_baselines:
         mem_mb=memory("score_baselines"),
         runtime=30,
     params:
-        run=settings("score_baselines.py"),
+        run=settings("score_baselines.py", seed=SEED),
     message:
         "Scoring the baselines"
     script:
@@ -115,7 +115,7 @@ rule draw_tables:
         mem_mb=memory("draw_tables"),
         runtime=10,
     params:
-        run=settings("draw_tables.py"),
+        run=settings("draw_tables.py", warnings=leaks(config)),
         published=lambda wildcards, input: os.path.dirname(input.published[0]),
         out=lambda wildcards, output: os.path.dirname(output.tables[0]),
     message:

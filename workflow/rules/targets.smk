@@ -1,8 +1,8 @@
 """Targets: what the networks learn, from training tracks only.
 
 Reads   corpus/tracks.parquet, features/{mfcc,essentia}/{shard}.parquet
-Writes  splits/{split}.parquet, corpus/digests/{content}.json, targets/{split}/{task}.* and, for the demo corpus,
-        targets/{split}/agreement.csv
+Writes  splits/{split}.parquet, corpus/digests/{content}.json, targets/{agf}/{task}.* and, for the demo corpus,
+        targets/{agf}/agreement.csv
 Steps   1. split_tracks divides the tracks into a training and an evaluation part
         2. digest_contents says in a few small files what features, metadata and split are: every job to come depends
            on those it reads of, so that features which come out as they were run nothing again
@@ -17,7 +17,7 @@ AGF_FEATURE = {"m": "mfcc", "d": "mfcc", "e": "essentia"}
 rule split_tracks:
     input:
         tracks=after("scan", TRACKS),
-        listed=PAPER_SPLIT if SPLIT == "paper" else [],
+        listed=lambda wildcards: PAPER_SPLIT if wildcards.split == "paper" else [],
     output:
         split=f"{RESULTS}/splits/{{split}}.parquet",
     log:
@@ -31,7 +31,12 @@ rule split_tracks:
         mem_mb=memory("split_tracks"),
         runtime=30,
     params:
-        run=settings("split_tracks.py", seed=SEED, **config["split"]),
+        run=lambda wildcards: settings(
+            "split_tracks.py",
+            seed=seed_of_draw(SEED, wildcards.split),
+            kind=kind_of_split(wildcards.split),
+            evaluation_fraction=config["split"]["evaluation_fraction"],
+        ),
     message:
         "Splitting the tracks: {wildcards.split}"
     script:
@@ -43,7 +48,7 @@ checkpoint digest_contents:
         **{name: expand(f"{RESULTS}/features/{name}/{{shard}}.parquet", shard=SHARDS) for name in FEATURES},
         tracks=after("scan", TRACKS),
         genres=f"{RESULTS}/corpus/genres.parquet",
-        split=f"{RESULTS}/splits/{SPLIT}.parquet",
+        splits=expand(f"{RESULTS}/splits/{{split}}.parquet", split=ALL_SPLITS),
     output:
         **{name: f"{RESULTS}/corpus/digests/{name}.json" for name in DIGESTS},
     log:
@@ -67,21 +72,21 @@ checkpoint digest_contents:
 rule fit_artist_group_factors:
     input:
         contents=after("digests", agf_contents),
-        split=ancient(SPLITS),
+        split=ancient(split_file),
         tracks=ancient(TRACKS),
         genres=ancient(f"{RESULTS}/corpus/genres.parquet"),
         features=ancient(agf_features),
     output:
-        targets=f"{RESULTS}/targets/{{split}}/{{task}}.parquet",
-        bags=f"{RESULTS}/targets/{{split}}/{{task}}.bags.parquet",
-        dictionary=f"{RESULTS}/targets/{{split}}/{{task}}.dictionary.safetensors",
-        topics=f"{RESULTS}/targets/{{split}}/{{task}}.topics.safetensors",
-        top_words=f"{RESULTS}/targets/{{split}}/{{task}}.top_words.csv",
-        summary=f"{RESULTS}/targets/{{split}}/{{task}}.json",
+        targets=f"{RESULTS}/targets/{{agf}}/{{task}}.parquet",
+        bags=f"{RESULTS}/targets/{{agf}}/{{task}}.bags.parquet",
+        dictionary=f"{RESULTS}/targets/{{agf}}/{{task}}.dictionary.safetensors",
+        topics=f"{RESULTS}/targets/{{agf}}/{{task}}.topics.safetensors",
+        top_words=f"{RESULTS}/targets/{{agf}}/{{task}}.top_words.csv",
+        summary=f"{RESULTS}/targets/{{agf}}/{{task}}.json",
     log:
-        f"{LOGS}/fit_artist_group_factors/{{split}}/{{task}}.log",
+        f"{LOGS}/fit_artist_group_factors/{{agf}}/{{task}}.log",
     benchmark:
-        f"{BENCHMARKS}/fit_artist_group_factors/{{split}}/{{task}}.tsv"
+        f"{BENCHMARKS}/fit_artist_group_factors/{{agf}}/{{task}}.tsv"
     conda:
         "../../envs/targets.yaml"
     threads: 1
@@ -89,14 +94,18 @@ rule fit_artist_group_factors:
         mem_mb=memory("fit_artist_group_factors_{task}"),
         runtime=120,
     params:
-        run=settings("fit_artist_group_factors.py", seed=SEED, **config["agf"]),
+        run=lambda wildcards: settings(
+            "fit_artist_group_factors.py",
+            seed=seed_of_draw(SEED, wildcards.agf),
+            **AGF_VARIANTS[wildcards.agf],
+        ),
     message:
         "Artist Group Factors of task {wildcards.task}"
     script:
         "../scripts/fit_artist_group_factors.py"
 
 
-AGREEMENT = f"{RESULTS}/targets/{{split}}/agreement.csv" if GENERATED else []
+AGREEMENT = f"{RESULTS}/targets/{{agf}}/agreement.csv" if GENERATED else []
 
 if GENERATED:
 
@@ -104,13 +113,13 @@ if GENERATED:
         input:
             contents=after("digests", contents("artist")),
             planted=rules.generate_demo.output.planted,
-            topics=expand(f"{RESULTS}/targets/{{{{split}}}}/{{task}}.parquet", task=AGF_TASKS),
+            topics=expand(f"{RESULTS}/targets/{{{{agf}}}}/{{task}}.parquet", task=AGF_TASKS),
         output:
             agreement=AGREEMENT,
         log:
-            f"{LOGS}/score_agreement/{{split}}.log",
+            f"{LOGS}/score_agreement/{{agf}}.log",
         benchmark:
-            f"{BENCHMARKS}/score_agreement/{{split}}.tsv"
+            f"{BENCHMARKS}/score_agreement/{{agf}}.tsv"
         conda:
             "../../envs/targets.yaml"
         threads: 1
@@ -129,7 +138,7 @@ rule targets:
     input:
         rules.features.input,
         rules.audit_corpus.output,
-        expand(rules.fit_artist_group_factors.output.targets, split=SPLIT, task=AGF_TASKS),
-        expand(AGREEMENT, split=SPLIT),
+        all_target_files("parquet"),
+        expand(AGREEMENT, agf=SPLIT),
     message:
         "Targets are complete"

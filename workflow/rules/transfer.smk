@@ -1,8 +1,8 @@
 """Transfer: from the networks' features to genre, in 62 cases (five of them aliases) and four wide baselines.
 
-Reads   networks/{split}/seed{seed}/{network}/weights.safetensors, features/mels.safetensors
-Writes  embeddings/{split}/seed{seed}/{network}.safetensors, cases/{split}/seed{seed}/{case}/predictions.parquet,
-        metrics.json
+Reads   networks/{agf}/seed{seed}/{network}/weights.safetensors, features/mels.safetensors
+Writes  embeddings/{agf}/seed{seed}/{network}.safetensors, cases/{protocol}/seed{seed}/{case}/predictions.parquet,
+        mlp.safetensors, metrics.json
 Steps   1. embed_windows computes the 256 features of every one-second window of every track
         2. train_transfer trains an MLP on the training tracks' windows and averages its predictions over each track
         3. score_own_softmax averages a wide network's own predictions instead
@@ -10,7 +10,7 @@ Steps   1. embed_windows computes the 256 features of every one-second window of
 The embeddings are removed once the last case that reads them is done (snakemake --notemp keeps them).
 """
 
-CASE_FOLDER = f"{RESULTS}/cases/{{split}}/seed{{seed}}/{{case}}"
+CASE_FOLDER = f"{RESULTS}/cases/{{protocol}}/seed{{seed}}/{{case}}"
 
 
 rule embed_windows:
@@ -20,11 +20,11 @@ rule embed_windows:
         mels=ancient(MELS),
         tracks=ancient(TRACKS),
     output:
-        embedding=temp(f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{network}}.safetensors"),
+        embedding=temp(f"{RESULTS}/embeddings/{{agf}}/seed{{seed}}/{{network}}.safetensors"),
     log:
-        f"{LOGS}/embed_windows/{{split}}/seed{{seed}}/{{network}}.log",
+        f"{LOGS}/embed_windows/{{agf}}/seed{{seed}}/{{network}}.log",
     benchmark:
-        f"{BENCHMARKS}/embed_windows/{{split}}/seed{{seed}}/{{network}}.tsv"
+        f"{BENCHMARKS}/embed_windows/{{agf}}/seed{{seed}}/{{network}}.tsv"
     conda:
         "../../envs/networks.yaml"
     threads: 1
@@ -42,16 +42,17 @@ rule embed_windows:
 
 rule train_transfer:
     input:
-        contents=after("digests", contents("split", "genre_top")),
+        contents=after("digests", case_contents),
         embeddings=case_embeddings,
         tracks=ancient(TRACKS),
-        split=ancient(SPLITS),
+        split=ancient(split_file),
     output:
         predictions=f"{CASE_FOLDER}/predictions.parquet",
+        mlp=f"{CASE_FOLDER}/mlp.safetensors",
     log:
-        f"{LOGS}/train_transfer/{{split}}/seed{{seed}}/{{case}}.log",
+        f"{LOGS}/train_transfer/{{protocol}}/seed{{seed}}/{{case}}.log",
     benchmark:
-        f"{BENCHMARKS}/train_transfer/{{split}}/seed{{seed}}/{{case}}.tsv"
+        f"{BENCHMARKS}/train_transfer/{{protocol}}/seed{{seed}}/{{case}}.tsv"
     conda:
         "../../envs/networks.yaml"
     threads: 1
@@ -60,8 +61,10 @@ rule train_transfer:
         runtime=240,
         gpu_slot=1,
     params:
-        run=settings(
-            "train_transfer.py", **{key: config["transfer"][key] for key in config["transfer"] if key != "hop_frames"}
+        run=lambda wildcards: settings(
+            "train_transfer.py",
+            **{key: config["transfer"][key] for key in config["transfer"] if key != "hop_frames"}
+            | {"fit_rows": fit_rows_of_cases(config, wildcards.protocol)},
         ),
     message:
         "Transfer to genre: {wildcards.case}"
@@ -71,16 +74,16 @@ rule train_transfer:
 
 rule score_own_softmax:
     input:
-        contents=after("digests", contents("split", "genre_top")),
-        embedding=f"{RESULTS}/embeddings/{{split}}/seed{{seed}}/{{case}}.safetensors",
+        contents=after("digests", case_contents),
+        embedding=f"{RESULTS}/embeddings/{{protocol}}/seed{{seed}}/{{case}}.safetensors",
         tracks=ancient(TRACKS),
-        split=ancient(SPLITS),
+        split=ancient(split_file),
     output:
         predictions=f"{CASE_FOLDER}-softmax/predictions.parquet",
     log:
-        f"{LOGS}/score_own_softmax/{{split}}/seed{{seed}}/{{case}}.log",
+        f"{LOGS}/score_own_softmax/{{protocol}}/seed{{seed}}/{{case}}.log",
     benchmark:
-        f"{BENCHMARKS}/score_own_softmax/{{split}}/seed{{seed}}/{{case}}.tsv"
+        f"{BENCHMARKS}/score_own_softmax/{{protocol}}/seed{{seed}}/{{case}}.tsv"
     conda:
         "../../envs/networks.yaml"
     threads: 1
@@ -95,18 +98,12 @@ rule score_own_softmax:
         "../scripts/score_own_softmax.py"
 
 
-PREDICTIONS = expand(rules.train_transfer.output.predictions, split=SPLIT, seed=SEED, case=CASES) + expand(
-    rules.score_own_softmax.output.predictions, split=SPLIT, seed=SEED, case=WIDE_CASES
-)
-METRICS = [path.replace("predictions.parquet", "metrics.json") for path in PREDICTIONS]
-
-
 rule score_cases:
     input:
         contents=after("digests", contents("genre_top")),
-        predictions=PREDICTIONS,
+        predictions=case_files(CASE_FOLDERS, "predictions.parquet"),
     output:
-        metrics=METRICS,
+        metrics=case_files(CASE_FOLDERS, "metrics.json"),
     log:
         f"{LOGS}/score_cases.log",
     benchmark:
@@ -128,6 +125,6 @@ rule score_cases:
 rule transfer:
     input:
         rules.targets.input,
-        METRICS,
+        rules.score_cases.output,
     message:
         "Transfer is complete"

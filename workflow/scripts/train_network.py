@@ -1,4 +1,5 @@
 from agf.job import job
+from agf.keyed_random import seed_of_draw
 from agf.networks.training import train_network
 from agf.tasks import AGF_TASKS, network_by_name
 
@@ -17,7 +18,7 @@ with job(snakemake.log[0]):
         dict(zip(targets, source.targets, strict=True)),
         dict(snakemake.output.items()),
         settings,
-        int(snakemake.wildcards.seed),
+        seed_of_draw(int(snakemake.wildcards.seed), snakemake.wildcards.agf),
         params.resume,
         code,
         snakemake.config["gpu_jobs_per_device"],

@@ -1,4 +1,5 @@
 from agf.job import job
+from agf.keyed_random import seed_of_draw
 from agf.tasks import case_by_name
 from agf.transfer.mlp import train_transfer
 
@@ -10,8 +11,8 @@ with job(snakemake.log[0]):
         dict(zip(dict.fromkeys(case.networks), source.embeddings, strict=True)),
         source.tracks,
         source.split,
-        snakemake.output.predictions,
+        dict(snakemake.output.items()),
         snakemake.params.run,
-        int(wildcards.seed),
+        seed_of_draw(int(wildcards.seed), wildcards.protocol),
         snakemake.config["gpu_jobs_per_device"],
     )

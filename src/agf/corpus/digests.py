@@ -19,23 +19,22 @@ COLUMNS = {"artist": "artist_id", "genre_top": "genre_top", "genres": "genres"}
 FEATURES = ("mel", "mfcc", "essentia")
 """Features extracted shard by shard, in the order of the workflow."""
 
-DIGESTS = (*COLUMNS, *FEATURES, "split")
 
-
-def write_digests(tracks, genres, split, feature_paths, out):
+def write_digests(tracks, genres, splits, feature_paths, out):
     """Write the digests of the tracks kept.
 
     Parameters
     ----------
     tracks, genres : str or pathlib.Path
         ``corpus/tracks.parquet`` and ``corpus/genres.parquet``.
-    split : str or pathlib.Path
-        ``splits/{split}.parquet``.
+    splits : dict of str to (str or pathlib.Path)
+        Name and file, ``splits/{split}.parquet``, of each split.
     feature_paths : dict of str to list of path
         For each of :data:`FEATURES`, its shard files; only ``track_id`` and ``digest`` are read.
     out : dict of str to path
-        ``corpus/digests/{name}.json`` for each of :data:`DIGESTS`: the number of ``tracks``, and
-        the ``sha256`` of their ids with what the digest is over.
+        ``corpus/digests/{name}.json`` for each of :data:`COLUMNS` and :data:`FEATURES`, and for
+        each split ``split-{split}``: the number of ``tracks``, and the ``sha256`` of their ids with
+        what the digest is over.
 
     Raises
     ------
@@ -51,8 +50,10 @@ def write_digests(tracks, genres, split, feature_paths, out):
     for name in FEATURES:
         digests = _by_track(feature_paths[name], "digest")
         _write([(track, _find(digests, track, name)) for track in ids], len(ids), out[name])
-    parts = _by_track([split], "part")
-    _write([(track, _find(parts, track, "part")) for track in ids], len(ids), out["split"])
+    for name, path in splits.items():
+        parts = _by_track([path], "part")
+        rows = [(track, _find(parts, track, "part")) for track in ids]
+        _write(rows, len(ids), out[f"split-{name}"])
 
 
 def _by_track(paths, column):

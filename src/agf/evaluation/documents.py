@@ -1,14 +1,29 @@
 """Tables and figure as files, and a run's summary as text."""
 
+import re
+from collections import Counter
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
+from agf.evaluation.baselines import average_baselines
 from agf.evaluation.figures import figure3
-from agf.evaluation.metrics_file import SCORES, average_cases, read_metrics, require_complete
+from agf.evaluation.latex import latex_table
+from agf.evaluation.metrics_file import (
+    SCORES,
+    average_cases,
+    count_runs,
+    paper_case_names,
+    read_metrics,
+    repeated_over,
+    require_complete,
+    score_deviations,
+)
 from agf.evaluation.published import contradictions
 from agf.evaluation.tables import (
     BEST,
+    deviation_of,
     heading,
     score_columns,
     table1,
@@ -22,10 +37,32 @@ from agf.files import replacing, write_text
 BASELINE_NOTE = (
     "majority: all probability on the most frequent genre; a probability of zero counts as 1e-8 in "
     "the log loss. prior: the genres' shares in training. mfcc_mean, mfcc_mean_std: logistic "
-    "regression on a track's mean MFCC, or mean and standard deviation."
+    "regression on a track's mean MFCC, or mean and standard deviation. mfcc_svm: support vector "
+    "machine with RBF kernel on seven statistics of 20 MFCC, as in the FMA dataset's own "
+    "baselines; its log loss is of calibrated probabilities, the other scores are of its decision."
 )
 
+BEST_NOTE = "Bold: best value of a column (lowest log loss in nats, highest macro F1)."
+
 ALIAS_NOTE = "† An MTN of one task is its STN; the value is repeated, nothing is trained twice."
+
+
+class Printed(NamedTuple):
+    """A table as it is printed.
+
+    Attributes
+    ----------
+    cells : pandas.DataFrame of str
+        The cells by heading.
+    bold : pandas.DataFrame of bool
+        Whether a cell is the best of its column.
+    numeric : list of bool
+        Whether a column is aligned to the right.
+    """
+
+    cells: pd.DataFrame
+    bold: pd.DataFrame
+    numeric: list
 
 
 def write_tables(
@@ -37,29 +74,32 @@ def write_tables(
     published=None,
     notes=(),
     provenance=None,
+    warnings=(),
 ):
-    """Write Tables 1 to 5 as CSV and Markdown, and Figure 3 as PNG and SVG.
+    """Write Tables 1 to 5 as CSV, Markdown and LaTeX, and Figure 3 as PNG and SVG.
 
     Parameters
     ----------
     metrics_path : str or pathlib.Path
         A complete metrics file, see :func:`read_metrics`.
     out_dir : str or pathlib.Path
-        Folder of ``table1.csv``, ``table1.md`` ... ``table5.md``, ``figure3.png``,
-        ``figure3.svg`` and, with `baselines`, ``baselines.csv``.
+        Folder of ``table1.csv``, ``table1.md``, ``table1.tex`` ... ``table5.tex``,
+        ``figure3.png``, ``figure3.svg`` and, with `baselines`, ``baselines.tex``.
     sizes : dict, optional
         See :func:`table1`; without it Table 1 is not written.
     layers : list of dict, optional
         See :func:`table2`; without it Table 2 is not written.
     baselines : pandas.DataFrame, optional
-        From :func:`agf.evaluation.baselines.baseline_metrics`; shown under Table 4.
+        From :func:`agf.evaluation.baselines.read_baselines`; shown under Tables 3 to 5.
     published : dict, optional
         See :func:`read_published`; shown where corpus and split are the paper's.
     notes : sequence of str
-        Sentences put under Tables 3 to 5 and Figure 3, for example that the transfer was fitted
-        on all rows.
+        Sentences put under Tables 3 to 5 and Figure 3.
     provenance : str, optional
-        Hash of the run's provenance; shown under every table.
+        Hash of the run's provenance; shown under every table, in LaTeX as a comment.
+    warnings : sequence of str
+        Sentences put at the top of every table and of Figure 3, for example that the transfer was
+        fitted on all rows. The CSV files are without them.
 
     Returns
     -------
@@ -74,8 +114,7 @@ def write_tables(
     metrics = read_metrics(metrics_path)
     require_complete(metrics, metrics_path)
     out_dir = Path(out_dir)
-    about = _about(metrics)
-    common = [about, *notes]
+    common = [*_about(metrics), *notes]
     documents = {}
     if sizes is not None:
         documents["table1"] = (table1(sizes), "Learning tasks", [])
@@ -88,41 +127,63 @@ def write_tables(
                 "The publication prints 128x43x1 after the first convolution; it has 16 channels.",
             ],
         )
+    scored4 = table4(metrics, published)
+    alias_note = [ALIAS_NOTE] if (scored4["alias_of"] != "").any() else []
     documents["table3"] = (
         table3(metrics, published),
         "Mean scores with and without the genre task",
         [*common, "STN rows include single tasks, MTN rows do not, as in the publication."],
     )
     documents["table4"] = (
-        table4(metrics, published),
+        scored4,
         "Scores of all task combinations",
-        [*common, ALIAS_NOTE],
+        [*common, *_deviation_note(metrics, "±"), *alias_note],
     )
     documents["table5"] = (
         table5(metrics, published),
         "Best scores per number of tasks N",
-        [*common, ALIAS_NOTE, *contradictions(published, metrics)],
+        [*common, *alias_note, *contradictions(published, metrics)],
     )
+    foot, foot_notes = None, [BASELINE_NOTE]
+    if baselines is not None:
+        foot = average_baselines(baselines)
+        n_splits = baselines["split"].nunique()
+        if n_splits > 1:
+            foot_notes.insert(0, f"±: standard deviation over {n_splits} splits.")
     written = []
     for name, (table, title, sentences) in documents.items():
         with replacing(out_dir / f"{name}.csv") as temporary:
             table.to_csv(temporary, index=False)
-        text = _markdown(f"Table {name[-1]}. {title}", table, sentences)
-        if name == "table4" and baselines is not None:
-            text += "\n" + _markdown("Baselines", baselines, [BASELINE_NOTE], level=2)
+        printed = _printed(table)
+        scored = bool(score_columns(table))
+        if scored:
+            sentences = [BEST_NOTE, *sentences]
+        text = _markdown(f"# Table {name[-1]}. {title}", printed, sentences, warnings)
+        if scored and foot is not None:
+            text += "\n" + _markdown("## Baselines", _printed(foot), foot_notes)
+            sentences = [*sentences, _baseline_sentence(foot)]
         if provenance is not None:
             text += f"\nProvenance: {provenance}\n"
         write_text(text, out_dir / f"{name}.md")
-        written += [out_dir / f"{name}.csv", out_dir / f"{name}.md"]
-    if baselines is not None:
-        with replacing(out_dir / "baselines.csv") as temporary:
-            baselines.to_csv(temporary, index=False)
-        written.append(out_dir / "baselines.csv")
+        _write_latex(out_dir / f"{name}.tex", printed, title, sentences, warnings, provenance)
+        written += [out_dir / f"{name}.{kind}" for kind in ("csv", "md", "tex")]
+    if foot is not None:
+        path = out_dir / "baselines.tex"
+        sentences = [BEST_NOTE, f"{_data(metrics)}.", *foot_notes]
+        _write_latex(path, _printed(foot), "Baselines", sentences, warnings, provenance)
+        written.append(path)
     cases = average_cases(metrics)
-    # The aliases would draw the STN's points a second time.
-    drawn = cases[(cases["system"] != "mtn") | (cases["n_tasks"] > 1)]
     png, svg = out_dir / "figure3.png", out_dir / "figure3.svg"
-    figure3(drawn, "Figure 3. Genre classification by number of tasks", "\n".join(common), png, svg)
+    figure3(
+        # The aliases would draw the STN's points a second time.
+        cases[cases["alias_of"] == ""],
+        "Figure 3. Genre classification by number of tasks",
+        "\n".join([*common, *_deviation_note(metrics, "Bars")]),
+        png,
+        svg,
+        warnings=warnings,
+        deviations=_mean_deviations(metrics),
+    )
     return [*written, png, svg]
 
 
@@ -136,7 +197,7 @@ def summary_text(metrics, out_dir, baselines):
     out_dir : str or pathlib.Path
         Where the tables lie.
     baselines : pandas.DataFrame or None
-        From :func:`agf.evaluation.baselines.baseline_metrics`.
+        From :func:`agf.evaluation.baselines.read_baselines`.
 
     Returns
     -------
@@ -146,9 +207,9 @@ def summary_text(metrics, out_dir, baselines):
     """
     cases = average_cases(metrics)
     in_table4 = cases["system"].isin(["stn", "mtn"])
-    alias = (cases["system"] == "mtn") & (cases["n_tasks"] == 1)
-    best = cases[in_table4 & ~alias].nsmallest(5, "log_loss")
-    lines = [_about(metrics), "", "Best of Table 4 by log loss    log loss  macro F1"]
+    distinct = cases["alias_of"] == ""
+    best = cases[in_table4 & distinct].nsmallest(5, "log_loss")
+    lines = [*_about(metrics), "", "Best of Table 4 by log loss    log loss  macro F1"]
     lines += [
         f"  {row.case:<27} {row.log_loss:9.4f} {row.macro_f1:9.4f}" for row in best.itertuples()
     ]
@@ -156,11 +217,11 @@ def summary_text(metrics, out_dir, baselines):
         lines.append("Baselines")
         lines += [
             f"  {row.baseline:<27} {row.log_loss:9.4f} {row.macro_f1:9.4f}"
-            for row in baselines.itertuples()
+            for row in average_baselines(baselines).itertuples()
         ]
     lines += ["", f"In {out_dir}:"]
     for what, names in (
-        ("the paper's tables (.csv beside them)", [f"table{n}.md" for n in range(1, 6)]),
+        ("the paper's tables (.csv and .tex beside them)", [f"table{n}.md" for n in range(1, 6)]),
         ("the paper's Figure 3", ["figure3.png", "figure3.svg"]),
         ("all values", ["metrics.csv"]),
         ("the baselines", ["baselines.csv"]),
@@ -171,60 +232,128 @@ def summary_text(metrics, out_dir, baselines):
     return "\n".join(lines)
 
 
+def _data(metrics):
+    """Name the corpus and its splits."""
+    splits = ", ".join(_split_names(metrics["split"].unique()))
+    return f"Corpus {metrics['corpus'].iloc[0]}, split {splits}"
+
+
 def _about(metrics):
-    """Say which runs the values come from, and that they are means where there are several."""
-    runs = metrics[["split", "seed"]].drop_duplicates()
-    splits = ", ".join(dict.fromkeys(runs["split"]))
-    about = f"Corpus {metrics['corpus'].iloc[0]}, split {splits}"
-    seeds = [str(seed) for seed in runs["seed"].dropna().unique()]
-    if seeds:
-        about += f", seed {', '.join(seeds)}"
-    n_tracks = metrics["n_tracks"].dropna().unique()
-    if len(n_tracks) == 1:
-        about += f", {int(n_tracks[0])} evaluation tracks"
-    if len(runs) > 1:
-        return f"{about}. Each case is first averaged over these {len(runs)} runs."
-    return f"{about}."
+    """Say in sentences which runs the values come from, and of which cases where not of all."""
+    about = _data(metrics)
+    seeds = metrics["seed"].dropna().unique()
+    if len(seeds):
+        about += f", seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    n_tracks = metrics["n_tracks"].dropna()
+    if len(n_tracks):
+        low, high = n_tracks.min(), n_tracks.max()
+        about += (
+            f", {low} evaluation tracks" if low == high else f", {low} to {high} evaluation tracks"
+        )
+    n_runs = count_runs(metrics)
+    sentences = [f"{about}."]
+    if n_runs > 1:
+        sentences = [f"{about}. Each case is first averaged over these {n_runs} runs."]
+    n_there = len(set(paper_case_names()) & set(metrics["case"]))
+    if n_there < len(paper_case_names()):
+        sentences.append(f"This is a subset of the paper's 62 cases: {n_there} of them.")
+    return sentences
 
 
-def _markdown(title, table, sentences, level=1):
-    """Return a table as Markdown: title, pipe table, then one line per sentence."""
-    shown = table.drop(columns=["alias_of"], errors="ignore")
-    numeric = [c for c in shown if pd.api.types.is_numeric_dtype(shown[c])]
+def _split_names(splits):
+    """Return the kinds of split, several draws of a kind (``random``, ``random-2``) as one."""
+    draws = Counter(re.sub(r"-\d+$", "", split) for split in splits)
+    names = [split for split in splits if draws[re.sub(r"-\d+$", "", split)] == 1]
+    return names + [f"{kind} ({n} draws)" for kind, n in draws.items() if n > 1]
+
+
+def _deviation_note(metrics, mark):
+    if count_runs(metrics) == 1:
+        return []
+    unit = repeated_over(metrics)
+    note = f"{mark}: standard deviation over {metrics[unit].nunique(dropna=False)} {unit}s"
+    several = unit == "split" and metrics["seed"].nunique(dropna=False) > 1
+    return [f"{note}, seeds averaged first." if several else f"{note}."]
+
+
+def _mean_deviations(metrics):
+    if count_runs(metrics) == 1:
+        return None
+    return score_deviations(metrics, ["system", "n_tasks"]).reset_index()
+
+
+def _baseline_sentence(foot):
+    scores = [
+        f"{row.baseline} {_number(row.log_loss)} and {_number(row.macro_f1)}"
+        for row in foot.dropna(subset=list(SCORES)).itertuples()
+    ]
+    return f"Baselines, log loss and macro F1: {'; '.join(scores)}."
+
+
+def _printed(table):
+    """Return a table of scores or sizes as :class:`Printed`."""
+    deviations = [column for column in table if column.endswith("_sd")]
+    shown = table.drop(columns=["alias_of", *deviations], errors="ignore")
+    numeric = [pd.api.types.is_numeric_dtype(shown[column]) for column in shown]
     cells = {column: _cells(shown[column]) for column in shown}
+    bold = pd.DataFrame(False, index=shown.index, columns=list(shown))
     for column in score_columns(shown):
-        best = f"{getattr(shown[column], BEST[_score(column)])():.4f}"
-        cells[column] = [f"**{cell}**" if cell == best else cell for cell in cells[column]]
+        best = _number(getattr(shown[column], BEST[_score(column)])())
+        bold[column] = [cell == best and cell != "" for cell in cells[column]]
         if column.startswith("mtn_"):
-            single = shown["n_tasks"] == 1
+            cells[column] = _marked(cells[column], (shown["n_tasks"] == 1) & shown[column].notna())
+    for column in shown:
+        if deviation_of(column) in deviations:
             cells[column] = [
-                f"{cell} †" if alias else cell
-                for cell, alias in zip(cells[column], single, strict=True)
+                f"{cell} ± {_number(deviation)}" if pd.notna(deviation) else cell
+                for cell, deviation in zip(cells[column], table[deviation_of(column)], strict=True)
             ]
     if "alias_of" in table:
-        cells["case"] = [
-            f"{cell} †" if alias else cell
-            for cell, alias in zip(cells["case"], table["alias_of"], strict=True)
-        ]
-    lines = [
-        "#" * level + f" {title}",
-        "",
-        "| " + " | ".join(heading(column) for column in shown) + " |",
-        "| " + " | ".join("---:" if column in numeric else ":---" for column in shown) + " |",
-        *("| " + " | ".join(row) + " |" for row in zip(*cells.values(), strict=True)),
+        cells["case"] = _marked(cells["case"], table["alias_of"] != "")
+    headings = [heading(column) for column in shown]
+    bold.columns = headings
+    return Printed(
+        pd.DataFrame(dict(zip(headings, cells.values(), strict=True)), dtype=str), bold, numeric
+    )
+
+
+def _marked(cells, aliases):
+    return [f"{cell} †" if alias else cell for cell, alias in zip(cells, aliases, strict=True)]
+
+
+def _markdown(title, printed, sentences, warnings=()):
+    """Return a table as Markdown: title, warnings, pipe table, then one line per sentence."""
+    # A mark behind a value is not part of it.
+    bold = printed.cells.replace(r"^(.*?)( †)?$", r"**\1**\2", regex=True)
+    cells = printed.cells.where(~printed.bold, bold)
+    lines = [title, ""]
+    for warning in warnings:
+        lines += [f"> **Warning.** {warning}", ""]
+    lines += [
+        "| " + " | ".join(cells) + " |",
+        "| " + " | ".join("---:" if numeric else ":---" for numeric in printed.numeric) + " |",
+        *("| " + " | ".join(row) + " |" for row in cells.itertuples(index=False, name=None)),
     ]
-    if level == 1 and score_columns(shown):
-        sentences = [
-            "Bold: best value of a column (lowest log loss in nats, highest macro F1).",
-            *sentences,
-        ]
     for sentence in sentences:
         lines += ["", sentence]
     return "\n".join(lines) + "\n"
 
 
+def _write_latex(path, printed, title, sentences, warnings, provenance):
+    text = latex_table(
+        printed.cells, f"{title}.", f"tab:{path.stem}", sentences, printed.bold, warnings
+    )
+    if provenance is not None:
+        text = f"% Provenance: {provenance}\n{text}"
+    write_text(text, path)
+
+
 def _score(column):
     return next(score for score in SCORES if column.endswith(score))
+
+
+def _number(value):
+    return "" if pd.isna(value) else f"{value:.4f}"
 
 
 def _cells(values):

@@ -25,6 +25,12 @@ PANELS = (
     ("macro_f1", "macro F1", "higher is better ↑"),
 )
 
+TITLE_WIDTH = 80
+"""Characters of the title's size that fit the figure's width."""
+
+TITLE_LINE = 0.17
+"""Height of a line of the title, in inches."""
+
 FOOTNOTE_WIDTH = 125
 """Characters of the footnote's size that fit the figure's width."""
 
@@ -39,7 +45,7 @@ STYLE = {
 }
 
 
-def figure3(rows, title, footnote, png_path, svg_path):
+def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=None):
     """Draw log loss and macro F1 against the number of tasks, and write PNG and SVG.
 
     Each point is a case, each line joins the means per number of tasks. The same input gives the
@@ -53,14 +59,21 @@ def figure3(rows, title, footnote, png_path, svg_path):
         Text above and below the panels.
     png_path, svg_path : str or pathlib.Path
         The files to write; the PNG has 200 dots per inch.
+    warnings : sequence of str
+        Sentences put under the title, marked as warnings.
+    deviations : pandas.DataFrame, optional
+        `system`, `n_tasks` and, of `log_loss` and `macro_f1`, the standard deviation of the mean
+        over cases; drawn as error bars about the means.
     """
     with rc_context(STYLE):
-        figure = Figure(figsize=(7.2, 3.7), layout="constrained")
+        title = "\n".join([title, *(fill(f"Warning. {w}", TITLE_WIDTH) for w in warnings)])
+        height = 3.7 + TITLE_LINE * title.count("\n")
+        figure = Figure(figsize=(7.2, height), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
         shown = [system for system in SYSTEMS if (rows["system"] == system).any()]
         for axes, (score, label, direction) in zip(figure.subplots(1, 2), PANELS, strict=True):
             for system in shown:
-                _draw_system(axes, rows[rows["system"] == system], score, system)
+                _draw_system(axes, rows[rows["system"] == system], score, system, deviations)
             axes.set_title(direction, loc="right", color="0.35")
             axes.set_ylabel(label)
             axes.set_xlabel("number of tasks N")
@@ -99,7 +112,7 @@ def figure3(rows, title, footnote, png_path, svg_path):
                 figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
 
 
-def _draw_system(axes, rows, score, system):
+def _draw_system(axes, rows, score, system, deviations):
     _, colour, marker, line, offset = SYSTEMS[system]
     axes.plot(
         rows["n_tasks"] + offset,
@@ -114,6 +127,12 @@ def _draw_system(axes, rows, score, system):
     )
     means = rows.groupby("n_tasks")[score].mean()
     axes.plot(means.index + offset, means, color=colour, linestyle=line, linewidth=1.5)
+    if deviations is not None:
+        of_system = deviations[deviations["system"] == system]
+        bars = of_system.set_index("n_tasks")[score].reindex(means.index)
+        axes.errorbar(
+            means.index + offset, means, bars, fmt="none", ecolor=colour, elinewidth=1, capsize=2.5
+        )
 
 
 def _legend_handle(system):

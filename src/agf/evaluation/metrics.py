@@ -153,6 +153,42 @@ def accuracy(probabilities, labels):
     return float((probabilities.argmax(axis=1) == labels).mean())
 
 
+def probabilities_and_labels(frame):
+    """Take the content of ``predictions.parquet`` apart.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        `track_id`, `genre_top`, and one probability column per genre, named by the genre's title.
+
+    Returns
+    -------
+    probabilities : ndarray of float64, shape (n_tracks, n_genres)
+    labels : ndarray of int64, shape (n_tracks,)
+    genres : list of str
+
+    Raises
+    ------
+    ValueError
+        When a column is missing, a track comes twice, or a track's genre has no column.
+    """
+    for column in ("track_id", "genre_top"):
+        if column not in frame:
+            raise ValueError(f"predictions have no column {column!r}")
+    if frame["track_id"].duplicated().any():
+        track_id = frame.loc[frame["track_id"].duplicated(), "track_id"].iloc[0]
+        raise ValueError(f"predictions hold track {track_id} more than once")
+    genres = [column for column in frame.columns if column not in ("track_id", "genre_top")]
+    column_of = {genre: column for column, genre in enumerate(genres)}
+    unknown = set(frame["genre_top"].dropna()) - set(genres)
+    if unknown or frame["genre_top"].isna().any():
+        name = sorted(unknown)[0] if unknown else "null"
+        raise ValueError(f"no probability column for genre {name!r} of column genre_top")
+    labels = frame["genre_top"].map(column_of).to_numpy(dtype=np.int64)
+    probabilities = frame[genres].to_numpy(dtype=np.float64)
+    return probabilities, labels, genres
+
+
 def evaluate_predictions(frame):
     """Score one case's predictions.
 
@@ -175,20 +211,7 @@ def evaluate_predictions(frame):
         When a column is missing, a track comes twice, a track's genre has no column, or the
         probabilities are none (see :func:`validate`).
     """
-    for column in ("track_id", "genre_top"):
-        if column not in frame:
-            raise ValueError(f"predictions have no column {column!r}")
-    if frame["track_id"].duplicated().any():
-        track_id = frame.loc[frame["track_id"].duplicated(), "track_id"].iloc[0]
-        raise ValueError(f"predictions hold track {track_id} more than once")
-    genres = [column for column in frame.columns if column not in ("track_id", "genre_top")]
-    column_of = {genre: column for column, genre in enumerate(genres)}
-    unknown = set(frame["genre_top"].dropna()) - set(genres)
-    if unknown or frame["genre_top"].isna().any():
-        name = sorted(unknown)[0] if unknown else "null"
-        raise ValueError(f"no probability column for genre {name!r} of column genre_top")
-    labels = frame["genre_top"].map(column_of).to_numpy(dtype=np.int64)
-    probabilities = frame[genres].to_numpy(dtype=np.float64)
+    probabilities, labels, genres = probabilities_and_labels(frame)
     f1, support = per_genre(probabilities, labels)
     return {
         "log_loss": log_loss(probabilities, labels),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from agf.errors import UserError
-from agf.tasks import TASKS, WIDE, all_cases, case_by_name
+from agf.tasks import WIDE, all_cases, case_by_name
 
 COLUMNS = (
     "corpus",
@@ -36,9 +36,9 @@ def read_metrics(path):
     Parameters
     ----------
     path : str or pathlib.Path
-        A CSV file with the columns :data:`COLUMNS`. For each split and seed it holds the paper's
-        62 cases, and may hold ``wstn-2`` ... ``wstn-5`` and ``wstn-2-softmax`` ...
-        ``wstn-5-softmax``, the wide networks scored by their own softmax.
+        A CSV file with the columns :data:`COLUMNS`. For each split and seed it holds the same
+        cases, once each: all or some of the paper's 62, of ``wstn-2`` ... ``wstn-5``, and of
+        ``wstn-2-softmax`` ... ``wstn-5-softmax``, the wide networks scored by their own softmax.
 
     Returns
     -------
@@ -48,9 +48,9 @@ def read_metrics(path):
     Raises
     ------
     UserError
-        When the file cannot be read, a column is missing or unknown, a case is unknown, missing or
-        there twice, network or tasks are not those of the case, a number is none, the file mixes
-        corpora, or an MTN of one task differs from its STN.
+        When the file cannot be read, a column is missing or unknown, a case is unknown, there
+        twice or missing in one of the runs, network or tasks are not those of the case, a number
+        is none, the file mixes corpora, or an MTN of one task differs from its STN.
     """
     frame = read_text_table(path, COLUMNS)
     identities = _identities()
@@ -114,22 +114,24 @@ def collect_metrics(paths, corpus):
     ----------
     paths : iterable of str or pathlib.Path
         The files ``.../cases/{split}/seed{seed}/{case}/metrics.json``: for each split and seed the
-        57 distinct cases, ``wstn-2`` ... ``wstn-5`` and ``wstn-2-softmax`` ...
-        ``wstn-5-softmax``.
+        same cases, all or some of the 57 distinct ones, of ``wstn-2`` ... ``wstn-5`` and of
+        ``wstn-2-softmax`` ... ``wstn-5-softmax``.
     corpus : str
         Name of the corpus.
 
     Returns
     -------
     pandas.DataFrame
-        Columns :data:`COLUMNS`, 70 rows per split and seed: the paper's 62 cases, the wide
-        networks scored by a transfer MLP, then by their own softmax. The five MTN of one task
-        repeat their STN and are marked by it in column `network`.
+        Columns :data:`COLUMNS`; per split and seed the paper's cases, the wide networks scored by
+        a transfer MLP, then by their own softmax, 70 rows where all are there. Where there is an
+        MTN of several tasks, an MTN of one task repeats each STN of one task and is marked by it
+        in column `network`.
 
     Raises
     ------
     UserError
-        When a path does not follow the layout, a file is missing or no metrics, or a case lacks.
+        When a path does not follow the layout, a file is missing or no metrics, or a case
+        of one run lacks in another.
     """
     found = {}
     for path in map(Path, paths):
@@ -152,25 +154,28 @@ def collect_metrics(paths, corpus):
             raise UserError(f"{path}: {parts[3]!r} is no case; remove the folder.")
         found.setdefault((parts[1], int(parts[2].removeprefix("seed"))), {})[parts[3]] = scores
 
-    aliases = {case.name: case.alias_of for case in all_cases() if case.alias_of}
+    names = set().union(*found.values())
     rows = []
     for (split, seed), cases in sorted(found.items()):
+        missing = [name for name in _identities() if name in names and name not in cases]
+        if missing:
+            raise UserError(
+                f"Case {missing[0]} of split {split!r} and seed {seed} has no metrics.json, but "
+                "another split or seed has one; evaluate it first."
+            )
+        if any(name.startswith("mtn-") for name in cases):
+            cases |= {alias: cases[name] for alias, name in _aliases().items() if name in cases}
         for name, (network, tasks) in _identities().items():
-            source = aliases.get(name, name)
-            if source not in cases:
-                raise UserError(
-                    f"Case {source} of split {split!r} and seed {seed} has no metrics.json; "
-                    "evaluate it first."
-                )
-            identity = (corpus, split, seed, name, network, tasks)
-            rows.append(dict(zip(COLUMNS, (*identity, *cases[source].values()), strict=True)))
+            if name in cases:
+                identity = (corpus, split, seed, name, network, tasks)
+                rows.append(dict(zip(COLUMNS, (*identity, *cases[name].values()), strict=True)))
     if not rows:
         raise UserError("There is no metrics.json to collect; evaluate the cases first.")
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def average_cases(metrics):
-    """Average each case over all splits and seeds.
+    """Average each case over the seeds of each split, then over the splits.
 
     Parameters
     ----------
@@ -181,10 +186,13 @@ def average_cases(metrics):
     -------
     pandas.DataFrame
         One row per case in the order of ``metrics.csv``: `case`, `system`, `n_tasks`, `tasks`,
-        `log_loss`, `macro_f1`. NaN in one run makes the mean NaN.
+        `log_loss`, `macro_f1`, and `alias_of`, the STN that an MTN of one task repeats where that
+        STN is there, else empty. NaN in one run makes the mean NaN.
     """
-    means = metrics.groupby("case")[list(SCORES)].mean(skipna=False)
-    identities = _identities()
+    scores = list(SCORES)
+    of_splits = metrics.groupby(["case", "split"])[scores].mean(skipna=False)
+    means = of_splits.groupby("case").mean(skipna=False)
+    identities, aliases = _identities(), _aliases()
     names = [name for name in identities if name in means.index]
     return pd.DataFrame(
         {
@@ -194,12 +202,54 @@ def average_cases(metrics):
             "tasks": [identities[name][1] for name in names],
             "log_loss": means.loc[names, "log_loss"].to_numpy(dtype=float),
             "macro_f1": means.loc[names, "macro_f1"].to_numpy(dtype=float),
+            "alias_of": [aliases[n] if aliases.get(n) in means.index else "" for n in names],
         }
     )
 
 
-def _published_case_names():
+def count_runs(metrics):
+    """Return the number of runs, each a pair of split and seed."""
+    return len(metrics[["split", "seed"]].drop_duplicates())
+
+
+def repeated_over(metrics):
+    """Return what the runs repeat: ``split`` where there are several splits, else ``seed``."""
+    return "split" if metrics["split"].nunique() > 1 else "seed"
+
+
+def score_deviations(metrics, keys):
+    """Return how much the scores of groups of cases vary between splits.
+
+    Seeds are averaged first; where all runs are of one split, it is the deviation between seeds.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        As :func:`read_metrics` returns it.
+    keys : list of str
+        What makes a group: ``["case"]``, or `system` and `n_tasks`, whose cases are averaged.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by `keys`: `log_loss` and `macro_f1`, the standard deviation (divided by the number
+        of repeats less one) of the group's mean; NaN of a single run.
+    """
+    rows = metrics.assign(
+        system=[_system(name) for name in metrics["case"]],
+        n_tasks=[_n_tasks(name) for name in metrics["case"]],
+    )
+    repeats = rows.groupby([*keys, repeated_over(metrics)], dropna=False)[list(SCORES)]
+    return repeats.mean(skipna=False).groupby(keys).std(skipna=False)
+
+
+def paper_case_names():
+    """Return the names of the paper's 62 cases, in the order of ``metrics.csv``."""
     return [case.name for case in all_cases() if case.kind != "wstn"]
+
+
+def _aliases():
+    return {case.name: case.alias_of for case in all_cases() if case.alias_of}
 
 
 def _softmax_name(n):
@@ -266,9 +316,9 @@ def numbers(frame, column, path, low, high, whole=False):
 
 
 def _check_runs(frame, path):
-    """Check that every split and seed holds the 62 cases once, and all the same wide ones."""
+    """Check that every split and seed holds the same cases, each once."""
     if frame.empty:
-        raise UserError(f"{path} has no rows; it must hold the paper's 62 cases.")
+        raise UserError(f"{path} has no rows; it must hold one case at least.")
     if frame["corpus"].nunique() > 1:
         raise UserError(
             f"{path} mixes the corpora {', '.join(sorted(frame['corpus'].unique()))}; "
@@ -281,20 +331,21 @@ def _check_runs(frame, path):
             f"{path}, line {row + 2}: case {frame['case'].iloc[row]} comes twice for one split and "
             "seed; remove one of the rows."
         )
-    expected = set(_published_case_names()) | set(frame["case"])
+    expected = set(frame["case"])
     for (split, seed), run in frame.groupby(["split", "seed"], dropna=False):
         missing = [name for name in _identities() if name in expected - set(run["case"])]
         if missing:
             raise UserError(
                 f"{path} lacks {len(missing)} cases of split {split!r} and seed {seed}, the first "
-                f"is {missing[0]}; run them or remove this split and seed."
+                f"is {missing[0]}, which another split or seed has; run them or remove this split "
+                "and seed."
             )
         values = run.set_index("case")[[*SCORES, "accuracy", "n_tracks"]]
-        for task in TASKS:
-            if not values.loc[f"mtn-{task}"].equals(values.loc[f"stn-{task}"]):
+        for alias, name in _aliases().items():
+            if {alias, name} <= expected and not values.loc[alias].equals(values.loc[name]):
                 raise UserError(
-                    f"{path}: mtn-{task} differs from stn-{task} for split {split!r} and seed "
-                    f"{seed}; an MTN of one task is its STN, make the two rows equal."
+                    f"{path}: {alias} differs from {name} for split {split!r} and seed {seed}; an "
+                    "MTN of one task is its STN, make the two rows equal."
                 )
 
 

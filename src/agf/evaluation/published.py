@@ -6,7 +6,13 @@ from pathlib import Path
 import pandas as pd
 
 from agf.errors import UserError
-from agf.evaluation.metrics_file import SCORES, numbers, read_metrics, read_text_table
+from agf.evaluation.metrics_file import (
+    SCORES,
+    numbers,
+    paper_case_names,
+    read_metrics,
+    read_text_table,
+)
 from agf.evaluation.tables import heading, published_applies, score_columns, table3, table5
 from agf.tasks import TASKS
 
@@ -53,9 +59,14 @@ def read_published(folder):
     for column in columns:
         high = 1 if column.endswith("macro_f1") else math.inf
         published5[column] = numbers(published5, column, path, 0, high)
+    path = folder / "table4.csv"
+    published4 = read_metrics(path)
+    missing = [name for name in paper_case_names() if name not in set(published4["case"])]
+    if missing:
+        raise UserError(f"{path} lacks {len(missing)} of the 62 cases, the first is {missing[0]}.")
     return {
         "table3": published3,
-        "table4": read_metrics(folder / "table4.csv"),
+        "table4": published4,
         "table5": published5,
     }
 

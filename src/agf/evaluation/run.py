@@ -8,7 +8,12 @@ import pandas as pd
 from agf.corpus.selection import describe_selection
 from agf.corpus.tracks import genre_titles, read_tracks
 from agf.errors import UserError
-from agf.evaluation.baselines import baseline_metrics
+from agf.evaluation.baselines import (
+    COLUMNS,
+    baseline_metrics,
+    read_baselines,
+    track_mfcc_statistics,
+)
 from agf.evaluation.documents import summary_text, write_tables
 from agf.evaluation.metrics import evaluate_predictions
 from agf.evaluation.metrics_file import read_metrics
@@ -31,26 +36,36 @@ def score_predictions(predictions, metrics):
     write_json(evaluate_predictions(pd.read_parquet(predictions)), metrics)
 
 
-def write_baselines(tracks, split, mfcc_paths, out):
-    """Score the baselines and write ``tables/baselines.csv``.
+def write_baselines(tracks, splits, mfcc_paths, out, seed):
+    """Score the baselines on each split and write ``tables/baselines.csv``.
 
     Parameters
     ----------
-    tracks, split : str or pathlib.Path
-        ``corpus/tracks.parquet`` and ``splits/{split}.parquet``.
+    tracks : str or pathlib.Path
+        ``corpus/tracks.parquet``.
+    splits : dict of str to str or pathlib.Path
+        ``splits/{split}.parquet`` by the split's name.
     mfcc_paths : list of str or pathlib.Path
-        ``features/mfcc/{shard}.parquet`` of all shards.
+        ``features/mfcc/{shard}.parquet`` of all shards; read once, whatever the number of splits.
     out : str or pathlib.Path
         The CSV file.
+    seed : int
+        The run's seed.
     """
     frame = read_tracks(tracks)
     genres = genre_titles(frame)
-    table = baseline_metrics(frame, pd.read_parquet(split), mfcc_paths, genres)
+    statistics = track_mfcc_statistics(mfcc_paths)
+    table = pd.concat(
+        baseline_metrics(frame, pd.read_parquet(path), statistics, genres, seed).assign(split=split)
+        for split, path in splits.items()
+    )
     with replacing(out) as temporary:
-        table.to_csv(temporary, index=False)
+        table[list(COLUMNS)].to_csv(temporary, index=False)
 
 
-def write_run_tables(metrics, baselines, targets, tracks, published, provenance, out_dir):
+def write_run_tables(
+    metrics, baselines, targets, tracks, published, provenance, out_dir, warnings=()
+):
     """Write the paper's tables and figure for one run.
 
     Parameters
@@ -58,7 +73,8 @@ def write_run_tables(metrics, baselines, targets, tracks, published, provenance,
     metrics, baselines : str or pathlib.Path
         ``tables/metrics.csv`` and ``tables/baselines.csv``.
     targets : list of str or pathlib.Path
-        ``targets/{split}/{task}.json`` of the AGF tasks: their real sizes.
+        ``targets/{split}/{task}.json`` of the AGF tasks: their real sizes. Of several splits those
+        of the first file of a task are taken.
     tracks : str or pathlib.Path
         ``corpus/tracks.parquet``: its top genres are the outputs of task g.
     published : str or pathlib.Path
@@ -66,23 +82,28 @@ def write_run_tables(metrics, baselines, targets, tracks, published, provenance,
     provenance : str or pathlib.Path
         ``provenance.json``, whose hash every table carries.
     out_dir : str or pathlib.Path
-        Where the tables go, and ``SHA256SUMS`` of them.
+        Where the tables go, and ``SHA256SUMS`` of them, of `metrics` and of `baselines`.
+    warnings : sequence of str
+        Sentences at the top of every table and of the figure.
     """
     n_genres = len(genre_titles(read_tracks(tracks)))
     sizes = {"g": {"outputs": n_genres, "words": None}}
     for path in targets:
         summary = json.loads(Path(path).read_text(encoding="utf-8"))
-        sizes[summary["task"]] = {"outputs": summary["n_topics"], "words": summary["n_words"]}
+        sizes.setdefault(
+            summary["task"], {"outputs": summary["n_topics"], "words": summary["n_words"]}
+        )
     written = write_tables(
         metrics,
         out_dir,
         sizes=sizes,
         layers=architecture_rows(n_genres),
-        baselines=pd.read_csv(baselines),
+        baselines=read_baselines(baselines),
         published=read_published(published),
         provenance=json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"],
+        warnings=warnings,
     )
-    write_sums([*written, metrics], Path(out_dir) / SUMS)
+    write_sums([*written, metrics, baselines], Path(out_dir) / SUMS)
 
 
 def summarise_run(results):
@@ -106,6 +127,6 @@ def summarise_run(results):
     summary = summary_text(
         read_metrics(tables / "metrics.csv"),
         tables,
-        pd.read_csv(baselines) if baselines.is_file() else None,
+        read_baselines(baselines) if baselines.is_file() else None,
     )
     return f"{selection}\n{summary}"

@@ -3,10 +3,12 @@
 Source: Kim, Won, Serra and Liem (WWW'18), Tables 1 to 5.
 """
 
+from math import comb
+
 import pandas as pd
 
-from agf.evaluation.metrics_file import SCORES, average_cases
-from agf.tasks import TASKS, case_by_name, task_combinations
+from agf.evaluation.metrics_file import SCORES, average_cases, count_runs, score_deviations
+from agf.tasks import TASKS, task_combinations
 
 BEST = {"log_loss": "min", "macro_f1": "max"}
 """Which value of a score is the best."""
@@ -35,8 +37,8 @@ def table1(sizes):
     Parameters
     ----------
     sizes : dict of str to dict
-        For each task letter `outputs` (number of genres or topics) and `words` (size of the
-        dictionary, None for ``g``).
+        For each task letter of the run `outputs` (number of genres or topics) and `words` (size of
+        the dictionary, None for ``g``).
 
     Returns
     -------
@@ -53,6 +55,7 @@ def table1(sizes):
             "dictionary_size": sizes[task]["words"],
         }
         for task, name in TASKS.items()
+        if task in sizes
     ).astype({"dimension": "Int64", "dictionary_size": "Int64"})
 
 
@@ -100,8 +103,9 @@ def table3(metrics, published=None):
     Returns
     -------
     pandas.DataFrame
-        Four rows: `system`, `genre_task` (``with g`` or ``without g``), `n_rows`, `log_loss`,
-        `macro_f1`.
+        Four rows, fewer where a group has no case: `system`, `genre_task` (``with g`` or
+        ``without g``), `n_rows`, `log_loss`, `macro_f1`. Published values stand beside groups
+        that hold all of the paper's cases.
     """
     cases = average_cases(metrics)
     rows = []
@@ -111,17 +115,21 @@ def table3(metrics, published=None):
             of_system = of_system[of_system["n_tasks"] > 1]
         with_g = of_system["tasks"].str.contains("g")
         for genre_task, group in (("with g", of_system[with_g]), ("without g", of_system[~with_g])):
-            rows.append(
-                {
-                    "system": SYSTEM_LABELS[system],
-                    "genre_task": genre_task,
-                    "n_rows": len(group),
-                    **{score: group[score].mean(skipna=False) for score in SCORES},
-                }
-            )
-    table = pd.DataFrame(rows)
+            if len(group):
+                rows.append(
+                    {
+                        "system": SYSTEM_LABELS[system],
+                        "genre_task": genre_task,
+                        "n_rows": len(group),
+                        **{score: group[score].mean(skipna=False) for score in SCORES},
+                    }
+                )
+    table = pd.DataFrame(rows, columns=["system", "genre_task", "n_rows", *SCORES])
     if published is not None and published_applies(metrics):
-        return _beside_published(table, published["table3"], ["system", "genre_task"])
+        keys = ["system", "genre_task"]
+        whole = table3(published["table4"])[[*keys, "n_rows"]]
+        comparable = table[[*keys, "n_rows"]].merge(whole)[keys]
+        return _beside_published(table, published["table3"].merge(comparable), keys)
     return table
 
 
@@ -139,15 +147,22 @@ def table4(metrics, published=None):
     Returns
     -------
     pandas.DataFrame
-        62 rows, STN and MTN of each task combination in the order of
-        :func:`agf.tasks.task_combinations`: `case`, `tasks`, `n_tasks`, `log_loss`, `macro_f1`,
-        `alias_of` (the STN that an MTN of one task repeats, else empty); for each score with a
-        published value `published_*` and `difference_*` (ours minus published).
+        62 rows, fewer where `metrics` holds a subset: STN and MTN of each task combination in the
+        order of :func:`agf.tasks.task_combinations`: `case`, `tasks`, `n_tasks`, `log_loss`,
+        `macro_f1`, `alias_of` (the STN that an MTN of one task repeats, else empty). Of several
+        runs `log_loss_sd` and `macro_f1_sd` follow their score, see :func:`score_deviations`. For
+        each score with a published value `published_*` and `difference_*` (ours minus published).
     """
     names = [f"{system}-{tasks}" for tasks in task_combinations() for system in ("stn", "mtn")]
-    cases = average_cases(metrics).set_index("case").loc[names].reset_index()
-    table = cases[["case", "tasks", "n_tasks", *SCORES]].copy()
-    table["alias_of"] = [case_by_name(name).alias_of or "" for name in names]
+    cases = average_cases(metrics).set_index("case")
+    names = [name for name in names if name in cases.index]
+    cases = cases.loc[names].reset_index()
+    table = cases[["case", "tasks", "n_tasks", *SCORES, "alias_of"]].copy()
+    if count_runs(metrics) > 1:
+        deviations = score_deviations(metrics, ["case"]).loc[names]
+        for score in SCORES:
+            place = table.columns.get_loc(score) + 1
+            table.insert(place, deviation_of(score), deviations[score].to_numpy())
     if published is not None and published_applies(metrics):
         return _beside_published(table, published["table4"][["case", *SCORES]], ["case"])
     return table
@@ -168,11 +183,12 @@ def table5(metrics, published=None):
     pandas.DataFrame
         Rows N = 1 ... 5: `n_tasks`, then per score and system `stn_log_loss` ...
         ``wstn_softmax_macro_f1``: lowest log loss and highest macro F1, chosen independently. The
-        MTN of N = 1 is the STN; a wSTN of N = 1 does not exist (NaN). Columns of systems that
-        `metrics` does not hold are left out.
+        MTN of N = 1 is the STN; a wSTN of N = 1 does not exist (NaN). Rows and columns for which
+        `metrics` holds no case are left out, a single such cell is NaN. Published values stand
+        beside the best of all the paper's cases, not of some.
     """
     cases = average_cases(metrics)
-    table = pd.DataFrame({"n_tasks": range(1, len(TASKS) + 1)})
+    table = pd.DataFrame({"n_tasks": sorted(cases["n_tasks"].unique())})
     for score in SCORES:
         for system in SYSTEM_LABELS:
             groups = cases[cases["system"] == system].groupby("n_tasks")[score]
@@ -181,7 +197,13 @@ def table5(metrics, published=None):
                 best = getattr(groups, BEST[score])(skipna=False)
                 table[f"{system}_{score}"] = table["n_tasks"].map(best)
     if published is not None and published_applies(metrics):
-        return _beside_published(table, published["table5"], ["n_tasks"])
+        printed = published["table5"].set_index("n_tasks").loc[table["n_tasks"]]
+        sizes = cases.groupby("system")["n_tasks"].value_counts()
+        for column, values in printed.items():
+            system = column.split("_")[0]
+            there = [sizes.get((system, n), 0) == comb(len(TASKS), n) for n in values.index]
+            printed[column] = values.where(there)
+        return _beside_published(table, printed.reset_index(), ["n_tasks"])
     return table
 
 
@@ -197,6 +219,11 @@ def score_columns(table):
         for column in table
         if column.endswith(SCORES) and not column.startswith(("published_", "difference_"))
     ]
+
+
+def deviation_of(score):
+    """Return the name of the column that holds a score's standard deviation."""
+    return f"{score}_sd"
 
 
 def heading(column):

@@ -5,17 +5,13 @@ convolution, batch normalisation, ELU, pooling, dropout; pooling is computed bef
 the same. The first convolution gives 16 channels; the paper's table prints 128 x 43 x 1 there.
 """
 
-import json
 import math
 
 import torch
-from safetensors.torch import save
 from torch import nn
 
-from agf.errors import UserError
-from agf.files import replacing
+from agf.networks.weights import read_weights, write_weights
 from agf.tasks import all_networks, network_by_name
-from agf.tensors import reading_tensors
 
 WIDTHS = {
     1: ((16, 32, 64, 64, 128, 256, 256), 256),
@@ -269,13 +265,7 @@ def save_weights(model, path, metadata):
     metadata : dict
         At least ``network`` and ``n_outputs``; written as JSON under the one key ``agf``.
     """
-    tensors = {name: value.cpu().contiguous() for name, value in model.state_dict().items()}
-    # One key only: safetensors orders several keys differently from save to save.
-    text = json.dumps(metadata, sort_keys=True, ensure_ascii=False)
-    with replacing(path) as temporary:
-        # The library's own save_file leaves a file behind where it is killed, and one for its owner
-        # alone where it is not.
-        temporary.write_bytes(save(tensors, metadata={"agf": text}))
+    write_weights(model, path, metadata)
 
 
 def load_weights(path):
@@ -298,13 +288,7 @@ def load_weights(path):
     UserError
         If the file is missing or no safetensors file, or its metadata lacks the key ``agf``.
     """
-    with reading_tensors(path) as file:
-        text = (file.metadata() or {}).get("agf")
-        if text is None:
-            raise UserError(f"{path} holds no network of this project; train it again.")
-        names = file.keys()
-        tensors = {name: file.get_tensor(name) for name in names}
-    metadata = json.loads(text)
+    tensors, metadata = read_weights(path, "train the network again")
     with torch.device("meta"):
         model = build_network(network_by_name(metadata["network"]), metadata["n_outputs"], 0.1)
     model.load_state_dict(tensors, assign=True)

@@ -1,10 +1,8 @@
 """The transfer MLP: from the features of trained networks to genre.
 
 Source: Kim, Won, Serra and Liem (WWW'18), section 4. The published code fits the MLP on all rows,
-evaluation included; here it sees windows of training tracks only.
+evaluation included; here it sees windows of training tracks only, unless asked to leak.
 """
-
-import json
 
 import numpy as np
 import pandas as pd
@@ -30,7 +28,7 @@ from agf.networks.device import (
     set_precision,
     training_bytes,
 )
-from agf.networks.model import Dropout, save_weights
+from agf.networks.model import Dropout
 from agf.networks.updates import (
     adam,
     current,
@@ -40,6 +38,7 @@ from agf.networks.updates import (
     pinned,
     read_losses,
 )
+from agf.networks.weights import read_weights, write_weights
 from agf.progress import progress
 from agf.tensors import reading_tensors
 
@@ -68,7 +67,7 @@ def build_mlp(n_inputs, hidden, n_genres):
 def train_transfer(
     case, embedding_paths, tracks_path, split_path, out, settings, seed, gpu_jobs_per_device=1
 ):
-    """Fit the MLP of a case on training tracks; write it and its predictions of evaluation tracks.
+    """Fit the MLP of a case on training tracks and write its predictions of evaluation tracks.
 
     Parameters
     ----------
@@ -79,12 +78,12 @@ def train_transfer(
     tracks_path, split_path : str or pathlib.Path
         ``tracks.parquet`` and the split.
     out : dict of str to path
-        ``predictions``, ``predictions.parquet``: ``track_id``, ``genre_top`` and one probability
-        for each genre, the mean over the track's windows; sorted by ``track_id``. ``mlp``, the
-        MLP, see :func:`write_mlp`.
+        ``predictions``: ``track_id``, ``genre_top`` and one probability for each genre, the mean
+        over the track's windows; sorted by ``track_id``. ``mlp``: see :func:`write_mlp`.
     settings : dict
         As in :func:`fit_mlp`, the precision as :func:`agf.networks.device.resolve_precision` takes
-        it.
+        it, and ``fit_rows``: ``train``, or ``all`` to fit on the windows of evaluation tracks as
+        well, as the published code does.
     seed : int
         The run's seed.
     gpu_jobs_per_device : int
@@ -106,10 +105,11 @@ def train_transfer(
         width = sum(feature.shape[1] for feature in features)
         needed = _fit_bytes(width, len(genres), len(track), settings)
         room = bytes_for_data(device, needed, gpu_jobs_per_device, f"The transfer {case.name}")
+        fitted = training | evaluation if settings["fit_rows"] == "all" else training
         mlp = fit_mlp(
             features,
             track,
-            np.flatnonzero(training[track]),
+            np.flatnonzero(fitted[track]),
             labels[track],
             len(genres),
             settings,
@@ -119,17 +119,60 @@ def train_transfer(
         )
         rows = np.flatnonzero(evaluation[track])
         probability = predict_windows(mlp, features, rows)
+    _write_predictions(probability, track[rows], tracks, genres, evaluation, out["predictions"])
     metadata = {
         "case": case.name,
         "tasks": case.tasks,
         "networks": list(case.networks),
-        "genres": genres,
         "widths": [feature.shape[1] for feature in features],
-        "hidden_units": settings["hidden_units"],
-        "settings": settings,
+        "genres": genres,
+        "settings": {name: value for name, value in settings.items() if name != "code"},
     }
-    write_mlp(mlp.cpu(), out["mlp"], metadata)
-    _write_predictions(probability, track[rows], tracks, genres, evaluation, out["predictions"])
+    write_mlp(mlp, out["mlp"], metadata)
+
+
+def write_mlp(mlp, path, metadata):
+    """Write a fitted MLP as safetensors.
+
+    Parameters
+    ----------
+    mlp : torch.nn.Sequential
+        Of :func:`build_mlp`.
+    path : str or pathlib.Path
+        The file, replaced as a whole.
+    metadata : dict
+        At least ``widths`` (of each task's feature), ``genres`` and ``settings`` with
+        ``hidden_units``; written as JSON under the one key ``agf``.
+    """
+    write_weights(mlp, path, metadata)
+
+
+def load_mlp(path):
+    """Read an MLP that :func:`write_mlp` wrote.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The safetensors file.
+
+    Returns
+    -------
+    mlp : torch.nn.Sequential
+        In evaluation mode, on the CPU.
+    metadata : dict
+        As it was written.
+
+    Raises
+    ------
+    UserError
+        If the file is missing or no safetensors file, or its metadata lacks the key ``agf``.
+    """
+    tensors, metadata = read_weights(path, "run the case again")
+    with torch.device("meta"):
+        hidden = metadata["settings"]["hidden_units"]
+        mlp = build_mlp(sum(metadata["widths"]), hidden, len(metadata["genres"]))
+    mlp.load_state_dict(tensors, assign=True)
+    return mlp.eval(), metadata
 
 
 def own_softmax_predictions(embedding_path, tracks_path, split_path, out):
@@ -139,10 +182,8 @@ def own_softmax_predictions(embedding_path, tracks_path, split_path, out):
     ----------
     embedding_path : str or pathlib.Path
         Embeddings of a network that learnt genre, with ``probability_g``.
-    tracks_path, split_path : str or pathlib.Path
+    tracks_path, split_path, out : str or pathlib.Path
         As in :func:`train_transfer`.
-    out : str or pathlib.Path
-        ``predictions.parquet``, as there.
 
     Raises
     ------
@@ -366,56 +407,6 @@ def predict_windows(mlp, features, rows):
             x = _concatenate(features, batch).to(device).float()
             probability[first : first + len(batch)] = torch.softmax(mlp(x), 1).cpu()
     return probability.numpy()
-
-
-def write_mlp(mlp, path, metadata):
-    """Write a fitted MLP as safetensors.
-
-    Parameters
-    ----------
-    mlp : torch.nn.Sequential
-        Of :func:`fit_mlp`.
-    path : str or pathlib.Path
-        The file, replaced as a whole.
-    metadata : dict
-        ``case``, ``tasks``, ``networks``, ``genres``, ``widths`` (of the features of each task),
-        ``hidden_units`` and ``settings``; written as JSON under the one key ``agf``.
-    """
-    save_weights(mlp, path, metadata)
-
-
-def load_mlp(path):
-    """Read an MLP that :func:`write_mlp` wrote.
-
-    Parameters
-    ----------
-    path : str or pathlib.Path
-        The safetensors file.
-
-    Returns
-    -------
-    mlp : torch.nn.Sequential
-        In evaluation mode, on the CPU.
-    metadata : dict
-        As it was written.
-
-    Raises
-    ------
-    UserError
-        If the file is missing or no safetensors file, or its metadata lacks the key ``agf``.
-    """
-    with reading_tensors(path) as file:
-        text = (file.metadata() or {}).get("agf")
-        if text is None:
-            raise UserError(f"{path} holds no MLP of this project; run the transfer again.")
-        names = file.keys()
-        tensors = {name: file.get_tensor(name) for name in names}
-    metadata = json.loads(text)
-    n_genres = len(metadata["genres"])
-    with torch.device("meta"):
-        mlp = build_mlp(sum(metadata["widths"]), metadata["hidden_units"], n_genres)
-    mlp.load_state_dict(tensors, assign=True)
-    return mlp.eval(), metadata
 
 
 def mean_over_tracks(probability, track):
