@@ -29,6 +29,7 @@ TRANSFER = {
     "hidden_units": 32,
     "precision": "fp32",
     "windows_per_track_per_epoch": None,
+    "fit_rows": "train",
 }
 GENRES = ["Folk", "Hip-Hop", "Old-Time / Historic"]
 CASES = ("stn-gs", "mtn-gs", "wstn-2")
@@ -153,7 +154,16 @@ def _write_provenance(results):
             "source": "folder",
             "data_dir": str(results.parents[1]),
             "spectrogram": SPECTROGRAM,
-            "transfer": {"hop_frames": 21},
+            "seeds": [0],
+            "split": {"kind": "random", "repeats": 1},
+            "transfer": {"hop_frames": 21, "fit_rows": ["train", "all"]},
+            "agf": {
+                "fit_on": "train",
+                "dictionary": "kmeans",
+                "dictionary_size": {"m": 16, "d": 16, "e": 4},
+                "groups": "lda",
+                "n_topics": 5,
+            },
             **EXCERPT,
         },
         "versions": {"torch": torch.__version__},

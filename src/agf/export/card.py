@@ -6,18 +6,17 @@ https://huggingface.co/docs/hub/model-cards
 """
 
 import numpy as np
+import pandas as pd
 import yaml
 
-from agf.evaluation.metrics import accuracy, log_loss, macro_f1, per_genre
-from agf.keyed_random import generator
+from agf.evaluation.comparisons import bootstrap_genres, resample_runs
+from agf.evaluation.statistics import N_RESAMPLES, percentile_interval
 from agf.tasks import TASKS
 
-N_RESAMPLES = 1000
-
 SCORES = {
-    "log_loss": ("log loss (nats per track)", log_loss),
-    "macro_f1": ("macro F1", macro_f1),
-    "accuracy": ("accuracy", accuracy),
+    "log_loss": "log loss (nats per track)",
+    "macro_f1": "macro F1",
+    "accuracy": "accuracy",
 }
 
 LICENCES = {
@@ -42,7 +41,7 @@ LICENCES = {
 """Licence of the weights as the Hub names it and what is known of the data, by corpus source."""
 
 
-def model_card(config, configuration, tracks, training, predictions, metrics):
+def model_card(config, configuration, tracks, training, predictions_path, metrics):
     """Return the model card of a case.
 
     Parameters
@@ -55,7 +54,7 @@ def model_card(config, configuration, tracks, training, predictions, metrics):
         ``corpus/tracks.parquet``.
     training : numpy.ndarray
         track_id of the training tracks.
-    predictions : pandas.DataFrame
+    predictions_path : str or pathlib.Path
         ``predictions.parquet`` of the case.
     metrics : dict
         ``metrics.json`` of the case.
@@ -66,22 +65,22 @@ def model_card(config, configuration, tracks, training, predictions, metrics):
         Markdown under a YAML header.
     """
     genres = config["genres"]
-    probabilities = predictions[genres].to_numpy()
-    labels = np.searchsorted(genres, predictions.genre_top.to_numpy(str))
+    track_ids = pd.read_parquet(predictions_path, columns=["track_id"]).track_id
     artist_of = tracks.set_index("track_id").artist_id
-    artists = artist_of.loc[predictions.track_id].to_numpy()
-    intervals, f1_intervals = bootstrap_over_artists(probabilities, labels, artists)
+    artists = artist_of.loc[track_ids].to_numpy()
+    seed = configuration["seeds"][0]
+    (run,) = resample_runs([predictions_path], artist_of, seed).values()
     shared = np.isin(artists, artist_of.loc[training].to_numpy()).mean()
     licence, licence_text = LICENCES[configuration["source"]]
-
+    intervals = {name: percentile_interval(run.resampled[name]) for name in SCORES}
     scores = "\n".join(
-        f"| {label} | {metrics[name]:.4f} | {intervals[name][0]:.4f} to {intervals[name][1]:.4f} |"
-        for name, (label, _) in SCORES.items()
+        f"| {label} | {metrics[name]:.4f} | {_interval(intervals[name], 4)} |"
+        for name, label in SCORES.items()
     )
-    per_genre_rows = "\n".join(
-        f"| {_cell(genre)} | {_number(metrics['f1'][genre])} | {_number(low)} to {_number(high)} "
-        f"| {metrics['support'][genre]} |"
-        for genre, (low, high) in zip(genres, f1_intervals, strict=True)
+    genre_rows = "\n".join(
+        f"| {_cell(row.genre)} | {_number(row.f1, 3)} | {_interval((row.low, row.high), 3)} "
+        f"| {row.support} | {row.n_artists} |"
+        for row in bootstrap_genres(predictions_path, artist_of, seed).itertuples()
     )
     spectrogram, trained_on = config["spectrogram"], config["trained_on"]
     frames = config["window"]["frames"]
@@ -127,7 +126,7 @@ for music unlike the corpus, speech or single sounds: it always names one of its
 ## Data and licence
 
 Corpus `{trained_on["corpus"]}`, split `{trained_on["split"]}`, seed {trained_on["seed"]}:
-{len(training):,} training tracks, and {len(labels):,} evaluation tracks by
+{len(training):,} training tracks, and {len(artists):,} evaluation tracks by
 {len(np.unique(artists)):,} artists.
 
 {licence_text}
@@ -142,14 +141,14 @@ another training or split would change.
 |---|---|---|
 {scores}
 
-| genre | F1 | 95 % interval | evaluation tracks |
-|---|---|---|---|
-{per_genre_rows}
+| genre | F1 | 95 % interval | evaluation tracks | their artists |
+|---|---|---|---|---|
+{genre_rows}
 
 ## Limits
 
-- {shared:.0%} of the evaluation tracks are by artists who have training tracks too.
-  {_overlap_text(shared)}
+{_leaks(trained_on)}- {shared:.0%} of the evaluation tracks are by artists who have training
+  tracks too. {_overlap_text(shared)}
 - Genre labels are few and noisy: a track of the corpus has one.
 - Genres with few evaluation tracks have wide intervals, and macro F1 counts each genre alike.
 - Probabilities are means over windows and were not calibrated.
@@ -194,41 +193,17 @@ has the sha256 of the files it names.
     return f"---\n{yaml_text}---\n{text}"
 
 
-def bootstrap_over_artists(probabilities, labels, artists):
-    """Return 95 % percentile intervals of the scores, artists drawn with replacement.
-
-    Parameters
-    ----------
-    probabilities, labels
-        As in :func:`agf.evaluation.metrics.validate`.
-    artists : numpy.ndarray
-        artist_id of each track.
-
-    Returns
-    -------
-    scores : dict of str to tuple of float
-        For each of :data:`SCORES` the two ends.
-    f1 : numpy.ndarray, shape (genres, 2)
-        The same for F1 per genre; NaN for a genre that occurs nowhere.
-    """
-    rng = generator(0, "bootstrap over artists")
-    _, number = np.unique(artists, return_inverse=True)
-    rows_of = [np.flatnonzero(number == artist) for artist in range(number.max() + 1)]
-    drawn = {name: [] for name in SCORES}
-    f1 = []
-    for _ in range(N_RESAMPLES):
-        chosen = rng.integers(len(rows_of), size=len(rows_of))
-        rows = np.concatenate([rows_of[artist] for artist in chosen])
-        for name, (_, score) in SCORES.items():
-            drawn[name].append(score(probabilities[rows], labels[rows]))
-        f1.append(per_genre(probabilities[rows], labels[rows])[0])
-    scores = {name: _interval(np.array(values)) for name, values in drawn.items()}
-    return scores, np.array([_interval(values) for values in np.transpose(f1)])
-
-
-def _interval(values):
-    values = values[~np.isnan(values)]
-    return tuple(np.quantile(values, [0.025, 0.975])) if len(values) else (np.nan, np.nan)
+def _leaks(trained_on):
+    """Return a line for each choice by which evaluation tracks reached the training."""
+    lines = []
+    if trained_on["fit_rows"] == "all":
+        lines.append(
+            "- **The MLP was fitted on the evaluation tracks as well: the scores say how well it "
+            "remembers, not how well it recognises.**\n"
+        )
+    if trained_on["fit_on"] == "all":
+        lines.append("- **The artist groups were fitted on the evaluation tracks as well.**\n")
+    return "".join(lines)
 
 
 def _overlap_text(shared):
@@ -255,5 +230,10 @@ def _cell(text):
     return text.replace("\\", "\\\\").replace("|", "\\|")
 
 
-def _number(value):
-    return "-" if value is None or np.isnan(value) else f"{value:.3f}"
+def _number(value, digits):
+    return "-" if np.isnan(value) else f"{value:.{digits}f}"
+
+
+def _interval(ends, digits):
+    low, high = (_number(end, digits) for end in ends)
+    return f"{low} to {high}"

@@ -2,12 +2,9 @@
 
 import json
 import os
-import re
 import shutil
 from importlib.metadata import version
 from pathlib import Path
-
-import pandas as pd
 
 from agf.corpus.tracks import read_part, read_tracks
 from agf.errors import UserError
@@ -18,6 +15,7 @@ from agf.files import write_json, write_text
 from agf.networks.model import load_weights
 from agf.predict.model import FORMAT
 from agf.provenance import file_digest
+from agf.study import agf_of_cases, agf_variants, network_folder, split_of, splits
 from agf.tasks import all_cases, case_by_name
 from agf.transfer.mlp import load_mlp
 
@@ -39,9 +37,10 @@ def export_case(results, name, out, split=None, seed=None):
         MLP as safetensors, and a model card, ``README.md``. A model folder that is there already is
         replaced. The same results give the same bytes.
     split : str, optional
-        Name of the split; by default the first one there.
+        A folder of ``results/{corpus}/cases``: the split, with what differs from the run's own
+        (:mod:`agf.study`); by default the run's own split.
     seed : int, optional
-        The run's seed; by default the smallest one there.
+        One of the run's seeds; by default the first.
 
     Returns
     -------
@@ -57,13 +56,19 @@ def export_case(results, name, out, split=None, seed=None):
     results, out = Path(results), Path(out)
     case = _find_case(name)
     provenance = _read_provenance(results)
-    split, seed = _choose(results, split, seed)
-    part = f"{split}/seed{seed}"
-    case_folder = results / "cases" / part / case.name
+    configuration = provenance["configuration"]
+    split, seed = _choose(results, configuration, split, seed)
+    case_folder = results / "cases" / split / f"seed{seed}" / case.name
+    agf = agf_of_cases(configuration, split)
     sources = {"mlp.safetensors": case_folder / "mlp.safetensors"}
     for network in dict.fromkeys(case.networks):
         sources[f"{network}.safetensors"] = (
-            results / "networks" / part / network / "weights.safetensors"
+            results
+            / "networks"
+            / network_folder(agf, network)
+            / f"seed{seed}"
+            / network
+            / "weights.safetensors"
         )
     needed = [*sources.values(), case_folder / "predictions.parquet", case_folder / "metrics.json"]
     _check_files(results, needed, provenance)
@@ -74,18 +79,21 @@ def export_case(results, name, out, split=None, seed=None):
     try:
         for file, source in sources.items():
             shutil.copyfile(source, temporary / file)
-        config = _describe(case, temporary, provenance, split, seed)
+        fit_on = agf_variants(configuration)[agf]["fit_on"]
+        config = _describe(case, temporary, provenance, split, seed, fit_on)
         config["onnx"] |= _write_checked_onnx(temporary, config)
         config["sha256"] = {
             file: file_digest(temporary / file) for file in sorted([*sources, "model.onnx"])
         }
-        tracks = read_tracks(results / "corpus" / "tracks.parquet")
-        split_path = results / "splits" / f"{split}.parquet"
-        predictions = pd.read_parquet(case_folder / "predictions.parquet")
-        training = read_part(split_path, "train")
         metrics = json.loads((case_folder / "metrics.json").read_text(encoding="utf-8"))
-        configuration = provenance["configuration"]
-        card = model_card(config, configuration, tracks, training, predictions, metrics)
+        card = model_card(
+            config,
+            configuration,
+            read_tracks(results / "corpus" / "tracks.parquet"),
+            read_part(results / "splits" / f"{split_of(split)}.parquet", "train"),
+            case_folder / "predictions.parquet",
+            metrics,
+        )
         write_text(card, temporary / "README.md")
         write_json(config, temporary / "config.json")
         if out.exists():
@@ -123,27 +131,23 @@ def _read_provenance(results):
         raise UserError(f"{path} is damaged ({error}); delete it and finish the run.") from error
 
 
-def _choose(results, split, seed):
-    """Return split and seed: those wanted, or the first there."""
+def _choose(results, configuration, split, seed):
+    """Return split and seed: those wanted, or the run's own."""
     folder = results / "cases"
-    splits = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-    split = _pick(split, splits, f"split in {folder}")
-    seeds = sorted(
-        int(match[1])
-        for path in (folder / split).iterdir()
-        if (match := re.fullmatch(r"seed(\d+)", path.name))
-    )
-    return split, _pick(seed, seeds, f"seed in {folder / split}")
+    split = splits(configuration)[0] if split is None else split
+    _check_there(split, folder, "split")
+    seed = configuration["seeds"][0] if seed is None else seed
+    _check_there(f"seed{seed}", folder / split, "seed")
+    return split, seed
 
 
-def _pick(wanted, there, what):
-    if not there:
-        raise UserError(f"There is no {what}: finish the run first.")
-    if wanted is None:
-        return there[0]
-    if wanted not in there:
-        raise UserError(f"There is no {what} called {wanted}, only {', '.join(map(str, there))}.")
-    return wanted
+def _check_there(name, folder, what):
+    there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+    if name not in there:
+        raise UserError(
+            f"{folder} has no {what} {name}, only {', '.join(there) or 'nothing'}: give another "
+            f"--{what} or finish the run."
+        )
 
 
 def _check_files(results, paths, provenance):
@@ -166,7 +170,7 @@ def _check_out(out):
         raise UserError(f"{out} exists and is no model folder: give another --out.")
 
 
-def _describe(case, folder, provenance, split, seed):
+def _describe(case, folder, provenance, split, seed, fit_on):
     """Return what ``config.json`` says, but for the ONNX file's check and the digests."""
     configuration = provenance["configuration"]
     _, mlp = load_mlp(folder / "mlp.safetensors")
@@ -197,7 +201,13 @@ def _describe(case, folder, provenance, split, seed):
             "output": "probabilities",
             "tolerance": TOLERANCE,
         },
-        "trained_on": {"corpus": configuration["corpus"], "split": split, "seed": seed},
+        "trained_on": {
+            "corpus": configuration["corpus"],
+            "split": split,
+            "seed": seed,
+            "fit_rows": mlp["settings"]["fit_rows"],
+            "fit_on": None if case.tasks == "g" else fit_on,
+        },
         "provenance": provenance["hash"],
         "versions": {
             "trained": provenance["versions"],

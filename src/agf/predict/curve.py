@@ -11,9 +11,6 @@ from agf.files import replacing
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, without black and the yellow that is lost on white."""
 
-CURVE_COLUMNS = 1600
-"""Columns of the spectrogram: as many as the picture has dots."""
-
 CURVE_POINTS = 400
 """Points of a curve; longer files are averaged to them, or the line is a smear."""
 

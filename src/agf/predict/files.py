@@ -14,11 +14,13 @@ from agf.corpus.audio_files import AUDIO_SUFFIXES, find_audio
 from agf.errors import UserError
 from agf.features.audio import AudioError
 from agf.files import replacing
-from agf.predict.curve import CURVE_COLUMNS, draw_curve
 from agf.predict.track import VOTES, predict_file
 from agf.progress import progress
 
 FORMATS = ("csv", "json", "parquet")
+
+CURVE_COLUMNS = 1600
+"""Columns of a picture's spectrogram: as many as the picture has dots."""
 
 DECIMALS = 8
 """Of a probability in CSV: the log loss takes none below 1e-8 for what it is."""
@@ -137,6 +139,9 @@ def predict_files(model, sources, vote="mean", ids="path", excerpt=False, curves
             continue
         rows.append((name, VOTES[vote](prediction)))
         if picture:
+            # matplotlib is slow to import, and only pictures need it.
+            from agf.predict.curve import draw_curve
+
             draw_curve(model, prediction, _printable(source.name), picture)
     return Results(rows, skipped)
 
