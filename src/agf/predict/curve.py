@@ -1,5 +1,7 @@
 """A picture of one prediction: spectrogram above, genre probabilities over time below."""
 
+import warnings
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.figure import Figure
@@ -13,6 +15,9 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 
 CURVE_POINTS = 400
 """Points of a curve; longer files are averaged to them, or the line is a smear."""
+
+TITLE_LENGTH = 90
+"""Characters that fit; of a longer path the end says most."""
 
 TICKS_HZ = (100, 500, 1000, 2000, 5000, 10_000, 20_000)
 
@@ -54,27 +59,36 @@ def draw_curve(model, prediction, title, path):
             interpolation="nearest",
         )
         _frequency_axis(above, config)
-        for genre in range(len(mean)):
-            if genre not in top:
-                below.plot(seconds, curves[:, genre], color="0.8", linewidth=0.8)
+        others = [genre for genre in range(len(mean)) if genre not in top]
+        grey = below.plot(seconds, curves[:, others], color="0.8", linewidth=0.8)
         for colour, genre in zip(COLOURS, top, strict=False):
             label = f"{model.genres[genre]}  {mean[genre]:.2f}"
             below.plot(seconds, curves[:, genre], color=colour, linewidth=1.6, label=_plain(label))
+        coloured, labels = below.get_legend_handles_labels()
+        if others:
+            coloured, labels = [*coloured, grey[0]], [*labels, f"others  {mean[others].sum():.2f}"]
         below.set_ylabel("probability")
-        below.set_ylim(0, 1)
+        # Room for a line at the very end of the scale.
+        below.set_ylim(-0.015, 1.015)
         below.set_xlim(0, prediction.duration)
         below.grid(axis="y", color="0.9", linewidth=0.6)
         below.set_axisbelow(True)
         below.set_xlabel(_time_axis(below, prediction.duration))
         below.legend(
+            coloured,
+            labels,
             loc="center left",
             bbox_to_anchor=(1.0, 0.5),
             frameon=False,
             title="mean over the track",
             alignment="left",
         )
+        if len(title) > TITLE_LENGTH:
+            title = f"…{title[-TITLE_LENGTH:]}"
         above.set_title(_plain(title), loc="left", fontsize=10.5, fontweight="bold")
-        with replacing(path) as temporary:
+        with replacing(path) as temporary, warnings.catch_warnings():
+            # A name may be in a script that the font has not: boxes are drawn for it.
+            warnings.filterwarnings("ignore", "Glyph .* missing")
             figure.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
 
 
@@ -111,12 +125,11 @@ def _time_axis(axes, duration):
     hours = duration >= 3600
 
     def text(seconds, _):
-        minutes, second = divmod(round(seconds), 60)
-        hour, minute = divmod(minutes, 60)
-        return f"{hour}:{minute:02}:{second:02}" if hours else f"{minutes}:{second:02}"
+        large, small = divmod(round(seconds / (60 if hours else 1)), 60)
+        return f"{large}:{small:02}"
 
     axes.xaxis.set_major_formatter(FuncFormatter(text))
-    return "time (h:min:s)" if hours else "time (min:s)"
+    return "time (h:min)" if hours else "time (min:s)"
 
 
 def _plain(text):
