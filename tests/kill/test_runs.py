@@ -69,6 +69,7 @@ PLAN = {
     "draw_tables": (*EACH, "job"),
     "compare_cases": EACH,
     "sum_tables": EACH,
+    "write_report": EACH,
 }
 """Whom to kill in each stage: snakemake itself (`run`), a job's Python, or that one's own child.
 The shell that starts a job is not among them, since bash makes way for Python. `interrupt` is

@@ -202,7 +202,7 @@ def test_slurm_was_asked_for_the_memory_and_time_of_the_rules(on_slurm):
     paths = (folder / "results" / "tiny" / "benchmarks").rglob("*.tsv")
     rows = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
     # All jobs, the checkpoints among them: those of eight networks and five cases, and one each.
-    assert len(rows) == 2 * len(FEW_NETWORKS) + len(FEW_CASES) + 24
+    assert len(rows) == 2 * len(FEW_NETWORKS) + len(FEW_CASES) + 25
     groups = rows.rule_name.map(lambda rule: GROUPS.get(rule, rule))
     for group, resources in rows.resources.map(ast.literal_eval).groupby(groups.to_numpy()):
         jobs = [job for job in slurm_jobs if group_of(job) == group]

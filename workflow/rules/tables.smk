@@ -1,7 +1,7 @@
 """Tables: the paper's Tables 1 to 5 and Figure 3, with baselines.
 
 Reads   cases/{split}/seed{seed}/{case}/metrics.json, features/mfcc/{shard}.parquet, targets/{split}/{task}.json
-Writes  provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md, .tex),
+Writes  report.html, provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md, .tex),
         tables/figure3 (.png, .svg), tables/SHA256SUMS, tables/comparisons (.csv, .md), tables/bootstrap.csv,
         tables/genres.csv and, in a study, tables/leakage and tables/clusterings (.csv, .md, .tex)
 Steps   1. collect_metrics puts the metrics of all cases into one file
@@ -12,12 +12,21 @@ Steps   1. collect_metrics puts the metrics of all cases into one file
         6. compare_protocols puts the same cases under each protocol side by side
         7. compare_clusterings puts the same cases with each clustering side by side
         8. sum_tables writes the checksums of all these
+        9. write_report puts everything into one page
 """
 
 TABLES = f"{RESULTS}/tables"
 
+FIRST_RUN = [folder for split, seed, _, folder in OWN_RUNS if (split, seed) == (SPLIT, SEED)]
+FIRST_NETWORKS = f"{RESULTS}/networks/{SPLIT}/seed{SEED}"
+
 # Where a run computes changes none of its results.
 RECORDED = {key: value for key, value in config.items() if key != "gpu_jobs_per_device"}
+
+
+def in_report(path, category, label, caption):
+    """Mark a file for Snakemake's report. One label each: with more, a category of unequal ones opens empty."""
+    return report(path, category=category, labels={"what": label}, caption=f"../report/{caption}.rst")
 
 
 rule collect_metrics:
@@ -107,8 +116,10 @@ rule draw_tables:
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md", "tex"]),
+        pages=[in_report(f"{TABLES}/table{n}.html", "Tables", f"Table {n}", f"table{n}") for n in range(1, 6)],
         baselines=f"{TABLES}/baselines.tex",
-        figure=expand(f"{TABLES}/figure3.{{kind}}", kind=["png", "svg"]),
+        figure=in_report(f"{TABLES}/figure3.svg", "Figures", "Figure 3", "figure3"),
+        bitmap=f"{TABLES}/figure3.png",
     log:
         f"{LOGS}/draw_tables.log",
     benchmark:
@@ -168,6 +179,7 @@ rule compare_protocols:
         provenance=rules.write_provenance.output.provenance,
     output:
         expand(f"{TABLES}/leakage.{{kind}}", kind=["csv", "md", "tex"]),
+        page=in_report(f"{TABLES}/leakage.html", "Study", "Leakage", "leakage"),
     log:
         f"{LOGS}/compare_protocols.log",
     benchmark:
@@ -195,6 +207,7 @@ rule compare_clusterings:
         provenance=rules.write_provenance.output.provenance,
     output:
         expand(f"{TABLES}/clusterings.{{kind}}", kind=["csv", "md", "tex"]),
+        page=in_report(f"{TABLES}/clusterings.html", "Study", "Clusterings", "clusterings"),
     log:
         f"{LOGS}/compare_clusterings.log",
     benchmark:
@@ -246,9 +259,51 @@ rule sum_tables:
         "../scripts/sum_tables.py"
 
 
+rule write_report:
+    input:
+        **{f"table{n}": f"{TABLES}/table{n}.csv" for n in range(1, 6)},
+        contents=after("digests", contents("genre_top", "artist")),
+        sums=rules.sum_tables.output.sums,
+        provenance=rules.write_provenance.output.provenance,
+        audit=rules.audit_corpus.output.parquet,
+        tracks=ancient(TRACKS),
+        metrics=rules.collect_metrics.output.metrics,
+        baselines=rules.score_baselines.output.baselines,
+        comparisons=rules.compare_cases.output.comparisons,
+        bootstrap=rules.compare_cases.output.bootstrap,
+        genres=rules.compare_cases.output.genres,
+        leakage=rules.compare_protocols.output[:1] if len(PROTOCOL_RUNS) > 1 else [],
+        clusterings=rules.compare_clusterings.output[:1] if len(CLUSTERING_RUNS) > 1 else [],
+        agreement=expand(AGREEMENT, agf=SPLIT),
+        predictions=case_files(FIRST_RUN, "predictions.parquet"),
+        histories=expand(f"{FIRST_NETWORKS}/{{network}}/history.parquet", network=chosen_networks(config)),
+        summaries=expand(f"{FIRST_NETWORKS}/{{network}}/summary.json", network=chosen_networks(config)),
+        topics=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.parquet", task=AGF_TASKS),
+        top_words=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.top_words.csv", task=AGF_TASKS),
+    output:
+        page=in_report(f"{RESULTS}/report.html", "Report", "The whole run on one page", "page"),
+    log:
+        f"{LOGS}/write_report.log",
+    benchmark:
+        f"{BENCHMARKS}/write_report.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("write_report"),
+        runtime=30,
+    params:
+        run=settings("write_report.py"),
+        benchmarks=BENCHMARKS,
+    message:
+        "Writing the report"
+    script:
+        "../scripts/write_report.py"
+
+
 rule tables:
     input:
         rules.targets.input,
-        rules.sum_tables.output,
+        rules.write_report.output,
     message:
         "Tables are complete"

@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,6 +42,18 @@ BASELINE_NOTE = (
     "machine with RBF kernel on seven statistics of 20 MFCC, as in the FMA dataset's own "
     "baselines; its log loss is of calibrated probabilities, the other scores are of its decision."
 )
+
+KINDS = ("csv", "md", "tex", "html")
+"""Forms in which every table is written."""
+
+HEAD = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{0}</title>
+<style>
+  body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1rem; color-scheme: light dark; }}
+  table {{ border-collapse: collapse; margin: 1rem 0; }}
+  th, td {{ padding: .2rem .8rem; border-bottom: 1px solid #8884; }}
+</style>
+<body><h1>{0}</h1>"""
 
 BEST_NOTE = "Bold: best value of a column (lowest log loss in nats, highest macro F1)."
 
@@ -198,12 +211,12 @@ def write_table(
     foot_notes=(),
     shown=None,
 ):
-    """Write one table as CSV, Markdown and LaTeX.
+    """Write one table as CSV, Markdown, LaTeX and HTML.
 
     Parameters
     ----------
     stem : pathlib.Path
-        The files' path without ``.csv``, ``.md`` and ``.tex``.
+        The files' path without ``.csv``, ``.md``, ``.tex`` and ``.html``.
     table : pandas.DataFrame
         Scores have columns that end in ``log_loss`` or ``macro_f1``; the best of each is bold.
         Their standard deviations, in columns that end in ``_sd``, are printed behind them.
@@ -229,7 +242,7 @@ def write_table(
     list of pathlib.Path
         The files written.
     """
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "md", "tex")]
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in KINDS]
     with replacing(paths[0]) as temporary:
         table.to_csv(temporary, index=False)
     printed = _printed(table if shown is None else shown)
@@ -242,6 +255,7 @@ def write_table(
         text += f"\nProvenance: {provenance}\n"
     write_text(text, paths[1])
     _write_latex(paths[2], printed, title, sentences, warnings, provenance)
+    write_text(_html(first_line[2:], printed, sentences, warnings), paths[3])
     return paths
 
 
@@ -395,6 +409,28 @@ def _markdown(title, printed, sentences, warnings=()):
     for sentence in sentences:
         lines += ["", sentence]
     return "\n".join(lines) + "\n"
+
+
+def _html(title, printed, sentences, warnings):
+    """Return a table as a page of its own, for Snakemake's report, which only offers a CSV."""
+    marked = {
+        (row, column): "font-weight: bold"
+        for row, column in zip(*printed.bold.to_numpy().nonzero(), strict=True)
+    }
+    styles = pd.DataFrame("text-align: left", printed.cells.index, printed.cells.columns)
+    styles.loc[:, printed.numeric] = "text-align: right"
+    for (row, column), style in marked.items():
+        styles.iloc[row, column] += f"; {style}"
+    table = (
+        printed.cells.style.format(escape="html")
+        .apply(lambda _: styles, axis=None)
+        .hide(axis="index")
+        .set_uuid("t")
+        .to_html()
+    )
+    paragraphs = [f"<p><strong>Warning.</strong> {escape(text)}</p>" for text in warnings]
+    notes = [f"<p>{escape(text)}</p>" for text in sentences]
+    return "\n".join([HEAD.format(escape(title)), *paragraphs, table, *notes, "</body>\n"])
 
 
 def _write_latex(path, printed, title, sentences, warnings, provenance):
