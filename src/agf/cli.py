@@ -1,4 +1,4 @@
-"""The command line: ``agf networks``, ``tables``, ``summary``, ``status`` and ``rejected``."""
+"""The command line: ``agf networks``, ``tables``, ``export``, ``predict`` and more."""
 
 import argparse
 import csv
@@ -29,28 +29,30 @@ def main(arguments=None):
     Returns
     -------
     int
-        0, or 1 after a user's mistake or a fault of the machine, told in one sentence.
+        0, or 1 after a user's mistake or a fault of the machine, told in one sentence; 3 where
+        ``predict`` left out files that it could not use.
     """
     options = _parser().parse_args(arguments)
     if hasattr(sys.stdout, "reconfigure"):
         # Names of artists and files may hold what the terminal's encoding has not.
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        options.run(options)
+        code = options.run(options)
         sys.stdout.flush()
+        return code or 0
     except UserError as error:
         print(f"agf: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
         # Whoever reads has seen enough; Python's own flush at the end must not complain.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except Exception as error:
         sentence = describe_fault(error)
         if sentence is None:
             raise
         print(f"agf: {sentence}", file=sys.stderr)
         return 1
-    return 0
 
 
 def _parser():
@@ -98,6 +100,51 @@ def _parser():
     )
     verify.add_argument("results", type=Path, metavar="results/CORPUS")
     verify.set_defaults(run=_verify)
+
+    export = commands.add_parser(
+        "export", help="write a trained case as a folder of its own: weights, ONNX, model card"
+    )
+    export.add_argument("results", type=Path, metavar="results/CORPUS")
+    export.add_argument("--case", required=True, help="for example mtn-gsedm")
+    export.add_argument(
+        "--out", type=Path, default=Path("model"), metavar="DIR", help="default: model"
+    )
+    export.add_argument("--split", help="default: the first one there")
+    export.add_argument("--seed", type=int, help="default: the first one there")
+    export.set_defaults(run=_export)
+
+    predict = commands.add_parser(
+        "predict", help="name the genre of audio files; exit code 3 where some could not be used"
+    )
+    predict.add_argument("paths", nargs="+", metavar="FILES_OR_FOLDERS")
+    predict.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="folder that agf export wrote"
+    )
+    predict.add_argument("--format", choices=("csv", "json", "parquet"), default="csv")
+    predict.add_argument("--out", type=Path, metavar="FILE", help="default: print")
+    predict.add_argument(
+        "--id",
+        choices=("path", "name"),
+        default="path",
+        help="what a file is called: its path, or its name without folder and ending",
+    )
+    predict.add_argument(
+        "--vote",
+        choices=("mean", "majority"),
+        default="mean",
+        help="how windows become a track: mean of their probabilities, or share of their votes",
+    )
+    predict.add_argument(
+        "--excerpt",
+        action="store_true",
+        help="of longer tracks, take the piece that the corpus took, not all",
+    )
+    predict.add_argument(
+        "--curve", type=Path, metavar="DIR", help="draw spectrogram and genres over time"
+    )
+    predict.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
+    predict.add_argument("--threads", type=int, default=1, help="of the networks; default: 1")
+    predict.set_defaults(run=_predict)
     return parser
 
 
@@ -164,3 +211,44 @@ def _verify(options):
     if differences:
         raise UserError(f"{options.results} is not as the run left it ({len(differences)} times).")
     print(f"{n_files} files and {n_rows} rows of features are what the run wrote.")
+
+
+def _export(options):
+    from agf.export.folder import export_case
+
+    config = export_case(options.results, options.case, options.out, options.split, options.seed)
+    trained_on, onnx = config["trained_on"], config["onnx"]
+    print(
+        f"{options.out}: {config['case']} of {trained_on['corpus']}, split {trained_on['split']}, "
+        f"seed {trained_on['seed']}; ONNX and torch differ by at most {onnx['max_difference']:.1e}."
+    )
+
+
+def _predict(options):
+    if options.format == "parquet" and options.out is None:
+        raise UserError("Parquet cannot be printed: give --out FILE.")
+    from agf.predict import load
+    from agf.predict.files import find_sources, predict_files, results_text, write_results
+
+    sources = find_sources(options.paths)
+    model = load(options.model, options.backend, options.threads)
+    results = predict_files(
+        model,
+        sources,
+        options.vote,
+        options.id,
+        options.excerpt,
+        options.curve,
+        lambda path, reason: print(f"agf: {_printable(path)}: {reason}", file=sys.stderr),
+    )
+    if options.out:
+        write_results(results.rows, model.genres, options.format, options.out)
+    else:
+        print(results_text(results.rows, model.genres, options.format), end="")
+    if results.skipped:
+        print(
+            f"agf: {len(results.rows)} of {len(sources)} files predicted, "
+            f"{len(results.skipped)} skipped",
+            file=sys.stderr,
+        )
+        return 3

@@ -130,22 +130,64 @@ def decode(path, sample_rate, min_seconds=1.0, duration=None, max_duration=None,
     with open_excerpt(path, max_duration, offset, duration) as excerpt:
         mono = _mono(excerpt)
         rate = excerpt.file.samplerate
-    seconds, promised = len(mono) / rate, (excerpt.stop - excerpt.start) / rate
+    peak = max(mono.max(), -mono.min()) if len(mono) else 0.0
+    _judge(excerpt, rate, len(mono), peak, min_seconds, duration)
+    if rate != sample_rate:
+        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
+    return mono
+
+
+def decode_blocks(path, sample_rate, min_seconds=1.0, max_duration=None, offset="middle"):
+    """Decode an audio file piece by piece: the samples of :func:`decode` in constant memory.
+
+    Parameters
+    ----------
+    path, sample_rate, min_seconds, max_duration, offset
+        As in :func:`decode`.
+
+    Yields
+    ------
+    numpy.ndarray, shape (n_samples,), float32
+        The next samples.
+
+    Raises
+    ------
+    AudioError
+        As :func:`decode`; what only the whole file tells (cut short, too short, silent, not finite)
+        is told after the last piece.
+    """
+    with open_excerpt(path, max_duration, offset) as excerpt:
+        rate = excerpt.file.samplerate
+        resampler = None
+        if rate != sample_rate:
+            resampler = soxr.ResampleStream(rate, sample_rate, 1, "float32", "HQ")
+        n_samples, peak = 0, np.float32(0)
+        for block in excerpt_blocks(excerpt):
+            mono = mean_of_channels(block)
+            n_samples += len(mono)
+            if len(mono):
+                # NaN stays, as it would not in Python's max.
+                peak = np.maximum(peak, np.maximum(mono.max(), -mono.min()))
+            yield mono if resampler is None else resampler.resample_chunk(mono)
+        if resampler is not None:
+            yield resampler.resample_chunk(np.empty(0, np.float32), last=True)
+    _judge(excerpt, rate, n_samples, peak, min_seconds, None)
+
+
+def _judge(excerpt, rate, n_samples, peak, min_seconds, duration):
+    """Raise AudioError if what was decoded is cut short, too short, silent or not finite."""
+    seconds, promised = n_samples / rate, (excerpt.stop - excerpt.start) / rate
     where = "" if excerpt.is_whole else f" from {excerpt.start / rate:.2f} s on"
     if excerpt.has_length and seconds < promised - LOST_SECONDS:
         raise AudioError(f"truncated: {seconds:.2f} s of {promised:.2f} s{where} by its header")
     if excerpt.is_whole:
         _check_duration(seconds, duration)
-    if not len(mono) or seconds < min_seconds:
+    if not n_samples or seconds < min_seconds:
         raise AudioError(f"too short: {seconds:.2f} s{where}, {min_seconds:g} s needed")
-    peak = max(mono.max(), -mono.min())
     if not np.isfinite(peak):
         raise AudioError("damaged: samples that are not finite")
     if peak < SILENCE_PEAK:
         raise AudioError(f"silent: peak {peak:.1e} of full scale, {SILENCE_PEAK:.0e} needed")
-    if rate != sample_rate:
-        mono = soxr.resample(mono, rate, sample_rate, quality="HQ")
-    return mono
 
 
 @contextmanager

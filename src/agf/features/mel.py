@@ -16,6 +16,9 @@ BLOCK_FRAMES = 64
 """Frames transformed at a time: 64 of 2,048 samples with their spectra are 1 MB, which a core's
 second-level cache holds."""
 
+FRAMES_AT_A_TIME = 32 * BLOCK_FRAMES
+"""Frames that :func:`mel_blocks` yields: 8 MB of samples at the paper's hop length."""
+
 BANDS_PER_GROUP = 16
 """Neighbouring mel bands multiplied together; they share most of their frequency bins."""
 
@@ -42,12 +45,23 @@ def mel_filterbank(sample_rate, n_fft, n_mels):
     M. Slaney, Auditory Toolbox, Technical Report 1998-010, Interval Research, 1998.
     """
     frequencies = np.arange(1 + n_fft // 2) * (sample_rate / n_fft)
-    edges = _mel_to_hz(np.linspace(0.0, _hz_to_mel(sample_rate / 2), n_mels + 2))
+    edges = mel_edges(sample_rate, n_mels)
     lower, centre, upper = edges[:-2, None], edges[1:-1, None], edges[2:, None]
     rising = (frequencies - lower) / (centre - lower)
     falling = (upper - frequencies) / (upper - centre)
     triangles = np.maximum(0.0, np.minimum(rising, falling))
     return (triangles * (2.0 / (upper - lower))).astype(np.float32)
+
+
+def mel_edges(sample_rate, n_mels):
+    """Return where the filters of :func:`mel_filterbank` begin, peak and end.
+
+    Returns
+    -------
+    numpy.ndarray, shape (n_mels + 2,), float64
+        Hz: filter i begins at edge i, peaks at edge i + 1 and ends at edge i + 2.
+    """
+    return _mel_to_hz(np.linspace(0.0, _hz_to_mel(sample_rate / 2), n_mels + 2))
 
 
 def mel_spectrogram_db(y, settings):
@@ -91,15 +105,55 @@ def mel_spectrogram_db(y, settings):
     return np.maximum(db, db.max() - np.float32(settings["top_db"]), out=db)
 
 
-def quantise(db, top_db):
+def mel_blocks(samples, settings):
+    """Yield the frames of :func:`mel_spectrogram_db` block by block, before `top_db` cuts them off.
+
+    The maximum that the cut refers to is known when the signal has ended. Memory does not grow with
+    the signal, and every value has the bits that the whole signal's spectrogram has.
+
+    Parameters
+    ----------
+    samples : iterable of numpy.ndarray, shape (n_samples,), float32
+        The signal, piece by piece.
+    settings : dict
+        As in :func:`mel_spectrogram_db`.
+
+    Yields
+    ------
+    numpy.ndarray, shape (n_frames, n_mels), float32
+        dB relative to a power of 1.
+    """
+    hop_length, half = settings["hop_length"], settings["n_fft"] // 2
+    uncut = {**settings, "top_db": np.inf}
+    # Frames begin in whole blocks, because the last bit of a product depends on a row's place. As
+    # many blocks again come before, whose samples the first frames reach into.
+    before = BLOCK_FRAMES * -(-half // (BLOCK_FRAMES * hop_length))
+    needed = (before + FRAMES_AT_A_TIME) * hop_length + half
+    pieces, n_held, skip = [], 0, 0
+    for piece in samples:
+        pieces.append(piece)
+        n_held += len(piece)
+        while n_held >= needed:
+            held = np.concatenate(pieces)
+            stop = skip + FRAMES_AT_A_TIME
+            yield mel_spectrogram_db(held[: stop * hop_length + half], uncut)[skip:stop]
+            held = held[(stop - before) * hop_length :]
+            pieces, n_held, skip = [held], len(held), before
+    held = np.concatenate([*pieces, np.empty(0, np.float32)])
+    yield mel_spectrogram_db(held, uncut)[skip:]
+
+
+def quantise(db, top_db, max_db=None):
     """Code a dB spectrogram in one byte per value, 255 for its maximum.
 
     Parameters
     ----------
     db : numpy.ndarray, float32
-        dB, nowhere below its maximum less `top_db`.
+        dB; what is below the maximum less `top_db` gets the code 0.
     top_db : float
         Range of the code in dB.
+    max_db : numpy.float32, optional
+        The maximum, where `db` is a part of a spectrogram.
 
     Returns
     -------
@@ -108,7 +162,7 @@ def quantise(db, top_db):
     max_db : numpy.float32
         The maximum in dB.
     """
-    max_db = np.float32(db.max())
+    max_db = np.float32(db.max() if max_db is None else max_db)
     codes = (db - (max_db - np.float32(top_db))) * np.float32(255 / top_db)
     return np.rint(codes).clip(0, 255).astype(np.uint8), max_db
 

@@ -1,0 +1,1 @@
+"""Stage: a trained case as a folder of its own, for new music."""

@@ -1,0 +1,130 @@
+"""Reading a model folder. With onnxruntime behind it, nothing here imports torch."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from agf.errors import UserError
+from agf.provenance import file_digest
+
+FORMAT = "agf model folder 1"
+"""What ``config.json`` names itself."""
+
+BACKENDS = ("onnx", "torch")
+
+BATCH = 64
+"""Windows computed at once: benchmarks/predict.py tries others."""
+
+
+class Model(NamedTuple):
+    """A system from mel windows to genre.
+
+    Attributes
+    ----------
+    config : dict
+        ``config.json`` of the model folder.
+    run : callable
+        Takes windows in dB, float32, shape (windows, bands, frames), and returns genre
+        probabilities, float32, shape (windows, genres). It may be called from several threads.
+    """
+
+    config: dict
+    run: Callable[[np.ndarray], np.ndarray]
+
+    @property
+    def genres(self):
+        """Titles of the genres, in the order of the probabilities."""
+        return self.config["genres"]
+
+
+def load(folder, backend="onnx", threads=1):
+    """Read a model folder.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        What ``agf export`` wrote.
+    backend : "onnx" or "torch"
+        What computes: onnxruntime with ``model.onnx``, or PyTorch with the weights.
+    threads : int
+        Threads that one batch is computed with.
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    UserError
+        If the folder is no model folder, or a file of it is missing or was changed.
+    """
+    folder = Path(folder)
+    config = _read_config(folder / "config.json")
+    if backend not in BACKENDS:
+        raise UserError(f"There is no backend {backend!r}, only {' and '.join(BACKENDS)}.")
+    if backend == "onnx":
+        files = [config["onnx"]["file"]]
+    else:
+        files = [*(entry["file"] for entry in config["networks"]), config["mlp"]]
+    for file in files:
+        _check(folder / file, config["sha256"][file])
+    run = {"onnx": _onnx, "torch": _torch}[backend]
+    return Model(config, run(folder, config, threads))
+
+
+def _read_config(path):
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+        found = config["format"]
+    except (FileNotFoundError, NotADirectoryError):
+        raise UserError(
+            f"{path} does not exist: give the folder that `agf export` wrote."
+        ) from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is damaged or of something else; export the model again."
+        ) from error
+    if found != FORMAT:
+        raise UserError(f"{path} is of format {found!r}, not {FORMAT!r}: export the model again.")
+    return config
+
+
+def _check(path, expected):
+    if not path.is_file():
+        raise UserError(f"{path} is missing: export the model again.")
+    if file_digest(path) != expected:
+        raise UserError(f"{path} is not what was exported: export the model again.")
+
+
+def _onnx(folder, config, threads):
+    # onnxruntime reports its use to its makers unless told not to before it is imported.
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    onnx = config["onnx"]
+    session = onnxruntime.InferenceSession(
+        folder / onnx["file"], options, providers=["CPUExecutionProvider"]
+    )
+    return lambda windows: session.run([onnx["output"]], {onnx["input"]: windows})[0]
+
+
+def _torch(folder, config, threads):
+    import torch
+
+    from agf.export.system import load_system
+
+    torch.set_num_threads(threads)
+    system = load_system(folder, config)
+
+    def run(windows):
+        with torch.inference_mode():
+            return system(torch.from_numpy(windows)).numpy()
+
+    return run
