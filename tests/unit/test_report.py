@@ -177,9 +177,14 @@ def test_mtn_minus_stn_is_taken_of_combinations_that_have_both():
 
 def test_a_baseline_that_is_better_is_called_better():
     metrics = metrics_of({"stn-g": (1.0, 0.5), "mtn-g": (1.0, 0.5)})
-    baselines = pd.DataFrame({"baseline": ["prior"], "log_loss": [0.5], "macro_f1": [0.6]})
+    baselines = pd.DataFrame(
+        {"baseline": ["prior", "svm"], "log_loss": [0.5, 2.0], "macro_f1": [0.1, 0.7]}
+    )
     sentences = answer.answer(metrics, baselines, None, None)["sentences"]
-    assert "does not beat the best baseline, prior: 1.000 against 0.500" in sentences[0]
+    assert sentences[0] == (
+        "In log loss stn-g does not beat the best baseline, prior: 1.000 against 0.500 nats a "
+        "track. In macro F1 stn-g does not beat the best, svm: 0.500 against 0.700."
+    )
 
 
 def comparison(**values):
@@ -237,6 +242,15 @@ def test_topic_genres_count_tracks_as_far_as_their_artist_belongs():
     assert groups.topic_genres(shares, tracks) == pytest.approx(
         np.array([[0.75, 0.25], [0.0, 1.0]]), abs=1e-12
     )
+
+
+def test_artists_are_named_as_far_as_they_belong_to_a_topic():
+    labels = ["A", "B", "C"]
+    named = groups._leaders(np.array([0.004, 0.9, 0.25]), labels)
+    assert named == "B 90\N{NO-BREAK SPACE}%, C 25\N{NO-BREAK SPACE}%"
+    assert groups._leaders(np.array([0.004, 0.001, 0.0]), labels) == "no artist"
+    alike = groups._leaders(np.array([0.0625, 0.0625, 0.06]), labels)
+    assert alike == "all artists alike, 6\N{NO-BREAK SPACE}%"
 
 
 def test_artists_of_one_group_lie_together_on_the_map():

@@ -55,18 +55,15 @@ def answer(metrics, baselines, bootstrap, comparisons):
         _best_fact(best["macro_f1"], "macro_f1", "highest macro F1", bootstrap, len(runs)),
     ]
     if baselines is not None:
-        simple = baselines.loc[baselines["log_loss"].idxmin()]
-        facts.append(
-            (
-                f"{simple['log_loss']:.3f}",
-                "log loss of the best baseline",
-                f"{simple['baseline']}, macro F1 {simple['macro_f1']:.3f}",
-            )
+        by_loss, by_f1 = _best_baselines(baselines)
+        remark = (
+            f"{by_loss['baseline']}; best macro F1 {by_f1['macro_f1']:.3f}, {by_f1['baseline']}"
         )
+        facts.append((f"{by_loss['log_loss']:.3f}", "lowest log loss of a baseline", remark))
     tracks = f"{n_tracks[0]:,}" if len(n_tracks) == 1 else f"{n_tracks[0]:,} to {n_tracks[-1]:,}"
     facts.append((tracks, "evaluation tracks", _runs(runs)))
     sentences = [
-        *_against_baselines(best["log_loss"], baselines),
+        *_against_baselines(best, baselines),
         *_agf_against_genre(metrics),
         *_multi_against_single(metrics, main_comparison(comparisons)),
         _how_sure(n_tracks[0]),
@@ -92,16 +89,27 @@ def _runs(runs):
     return f"in each of {len(runs)} runs: {count(splits, 'split')}, {count(seeds, 'seed')}"
 
 
+def _best_baselines(baselines):
+    """Return the baselines of lowest log loss and of highest macro F1."""
+    return (
+        baselines.loc[baselines["log_loss"].idxmin()],
+        baselines.loc[baselines["macro_f1"].idxmax()],
+    )
+
+
 def _against_baselines(best, baselines):
+    """Compare the best cases with the best baseline in each score."""
     if baselines is None:
         return []
-    simple = baselines.loc[baselines["log_loss"].idxmin()]
-    difference = simple["log_loss"] - best["log_loss"]
-    beats = "beats" if difference > 0 else "does not beat"
+    by_loss, by_f1 = _best_baselines(baselines)
+    case, other = best["log_loss"], best["macro_f1"]
+    beats = "beats" if case["log_loss"] < by_loss["log_loss"] else "does not beat"
+    beats_f1 = "beats" if other["macro_f1"] > by_f1["macro_f1"] else "does not beat"
     return [
-        f"The case of lowest log loss, {best['case']}, {beats} the best baseline, "
-        f"{simple['baseline']}: {best['log_loss']:.3f} against {simple['log_loss']:.3f} nats a "
-        f"track, macro F1 {best['macro_f1']:.3f} against {simple['macro_f1']:.3f}."
+        f"In log loss {case['case']} {beats} the best baseline, {by_loss['baseline']}: "
+        f"{case['log_loss']:.3f} against {by_loss['log_loss']:.3f} nats a track. In macro F1 "
+        f"{other['case']} {beats_f1} the best, {by_f1['baseline']}: {other['macro_f1']:.3f} "
+        f"against {by_f1['macro_f1']:.3f}."
     ]
 
 

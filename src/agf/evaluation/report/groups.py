@@ -13,6 +13,9 @@ from agf.tasks import AGF_TASKS, TASKS
 TOP_ARTISTS = 4
 """Artists named for a topic."""
 
+LEAST_SHARE = 0.01
+"""Share of a topic below which an artist does not belong to it, nor differ from another."""
+
 TOP_GENRES = 3
 """Genres named for a topic."""
 
@@ -126,8 +129,7 @@ def _topics_table(task, shares, labels, by_genre, words):
     sizes = shares.mean(axis=0)
     rows = []
     for topic, (size, mixture) in enumerate(zip(sizes, mixtures, strict=True)):
-        order = np.argsort(-shares[:, topic], kind="stable")[:TOP_ARTISTS]
-        leaders = ", ".join(f"{labels[i]} {percent(shares[i, topic])}" for i in order)
+        leaders = _leaders(shares[:, topic], labels)
         leading = np.argsort(-mixture, kind="stable")[:TOP_GENRES]
         shown = ", ".join(
             f"{by_genre.columns[i]} {percent(mixture[i])}" for i in leading if mixture[i] >= 0.005
@@ -137,7 +139,7 @@ def _topics_table(task, shares, labels, by_genre, words):
             number(100 * size, 1),
             Cell(bar(size / sizes.max())),
             text(leaders),
-            text(shown),
+            text(shown if shares[:, topic].max() >= LEAST_SHARE else ""),
         ]
         if named:
             own = words[words["topic"] == topic].sort_values("rank")["label"].dropna()
@@ -152,6 +154,16 @@ def _topics_table(task, shares, labels, by_genre, words):
         *([Column("heaviest words")] if named else []),
     ]
     return Table(f"Topics of task {task}, {TASKS[task]}", columns, rows, False, "topics")
+
+
+def _leaders(shares, labels):
+    """Name the artists that belong to a topic most, as far as any do."""
+    if shares.max() < LEAST_SHARE:
+        return "no artist"
+    if np.ptp(shares) < LEAST_SHARE:
+        return f"all artists alike, {percent(shares.mean())}"
+    order = np.argsort(-shares, kind="stable")[:TOP_ARTISTS]
+    return ", ".join(f"{labels[i]} {percent(shares[i])}" for i in order if shares[i] >= LEAST_SHARE)
 
 
 def _map(task, shares, labels, by_genre, n_tracks, seed):

@@ -30,7 +30,8 @@ def learning_curves(histories, summaries):
     -------
     dict or None
         ``groups``: heading and panels by number of tasks; ``warnings``: a sentence for each task
-        whose loss in evaluation mode exceeds that in training; ``longest``: epochs. None without
+        whose loss in evaluation mode exceeds that in training; ``longest``: most
+        epochs of a task; ``points``: most points of a curve. None without
         histories.
     """
     frames = {path.parent.name: pd.read_parquet(path) for path in histories}
@@ -49,7 +50,7 @@ def learning_curves(histories, summaries):
     return {
         "groups": list(groups.items()),
         "warnings": _warnings(summaries),
-        "longest": max(len(frame) for frame in frames.values()),
+        "longest": max(frame["task"].value_counts().max() for frame in frames.values()),
         "points": POINTS,
     }
 
@@ -76,7 +77,7 @@ def _curves(frame):
 
 def _panel(name, curves, epochs, limits):
     width, height = PANEL
-    left, right, top, bottom = 30, width - 16, 20, height - 18
+    left, right, top, bottom = 30, width - 20, 20, height - 18
     low, high, ticks = limits
     x, y = linear(0, max(epochs - 1, 1), left, right), linear(low, high, bottom, top)
     parts = [
