@@ -3,6 +3,7 @@
 Reads the merged configuration and checks it before any job starts. No rules.
 """
 
+import hashlib
 import os
 import sys
 from pathlib import Path

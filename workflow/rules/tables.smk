@@ -29,6 +29,13 @@ def in_report(path, category, label, caption):
     return report(path, category=category, labels={"what": label}, caption=f"../report/{caption}.rst")
 
 
+def design_of_report():
+    """Return a hash of the page's templates, style and script, which a hash of the code does not see."""
+    folder = Path(workflow.basedir, "src/agf/evaluation/report")
+    paths = sorted(path for path in folder.rglob("*.*") if path.suffix in (".html", ".css", ".js"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
 rule collect_metrics:
     input:
         contents=after("digests", contents("genre_top")),
@@ -293,7 +300,7 @@ rule write_report:
         mem_mb=memory("write_report"),
         runtime=30,
     params:
-        run=settings("write_report.py"),
+        run=settings("write_report.py", design=design_of_report()),
         benchmarks=BENCHMARKS,
     message:
         "Writing the report"
