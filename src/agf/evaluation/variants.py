@@ -6,6 +6,7 @@ beside the run's own protocol.
 """
 
 from pathlib import Path
+from string import ascii_uppercase
 
 import pandas as pd
 
@@ -98,13 +99,19 @@ def write_leakage(protocols, results, corpus, provenance, stem):
         }
         variants.append((columns, *_read_runs(runs, results, corpus)))
     table = tabulate_variants(variants)
+    letters = dict(zip(table["protocol"].unique(), ascii_uppercase, strict=False))
+    legend = [f"{letter}: {protocol}." for protocol, letter in letters.items()]
     sentences = [
-        f"Corpus {corpus}. Means over all cases of N tasks; the first protocol is the run's own.",
+        " ".join(legend),
+        f"Corpus {corpus}. Means over all cases of N tasks; A is the run's own protocol.",
         "Groups fitted on all tracks, or an MLP fitted on all tracks, have seen the evaluation "
-        "tracks: their scores cannot be compared with those of other work.",
-        *_reading(table, "protocol"),
+        "tracks: their scores cannot be compared with those of other work. Networks that learn "
+        "genre alone know no groups, and a wSTN's softmax no MLP: their values repeat.",
+        *_reading(table.assign(protocol=table["protocol"].map(letters)), "protocol"),
     ]
-    return _write(stem, table, "The same cases under each protocol", sentences, provenance)
+    shown = _side_by_side(table, letters)
+    title = "The same cases under each protocol"
+    return write_table(Path(stem), table, title, sentences, provenance=provenance, shown=shown)
 
 
 def write_clusterings(clusterings, results, corpus, provenance, stem):
@@ -143,7 +150,9 @@ def write_clusterings(clusterings, results, corpus, provenance, stem):
         "into how many groups.",
         *_reading(table, "clustering"),
     ]
-    return _write(stem, table, "The same cases with each clustering", sentences, provenance)
+    title = "The same cases with each clustering"
+    shown = _one_below_another(table)
+    return write_table(Path(stem), table, title, sentences, provenance=provenance, shown=shown)
 
 
 def describe_protocol(protocol):
@@ -207,7 +216,9 @@ def _reading(table, variant):
         for row in rows.to_dict("records"):
             text = _signed(*(row[f"{name}{end}"] for end in ("", "_low", "_high")))
             found.append(f"{row[variant]} {text}")
-        several = "with a 95 % interval" if rows["n_runs"].max() > 1 else "of one run"
+        several = "of one run, so that chance alone may have made it"
+        if rows[f"{name}_low"].notna().any():
+            several = "with its 95 % interval by the corrected resampled t test"
         sentences.append(
             f"Log loss of {SYSTEM_LABELS[system]} with {rows['n_tasks'].iloc[0]} tasks minus that "
             f"of stn-g, {several}: {'; '.join(found)}."
@@ -215,8 +226,21 @@ def _reading(table, variant):
     return sentences
 
 
-def _write(stem, table, title, sentences, provenance):
-    """Write the whole table as CSV, and what a page takes of it as Markdown and LaTeX."""
+def _side_by_side(table, letters):
+    """Return what a page takes of the protocols: a column for each, its scores by N."""
+    rows = table[[*GROUP, "n_cases"]].drop_duplicates().reset_index(drop=True)
+    for score in SCORES:
+        for protocol, letter in letters.items():
+            found = table[table["protocol"] == protocol].set_index(GROUP)
+            found = found.reindex(pd.MultiIndex.from_frame(rows[GROUP]))
+            rows[f"{letter}_{score}"] = found[score].to_numpy()
+            rows[deviation_of(f"{letter}_{score}")] = found[deviation_of(score)].to_numpy()
+    rows["system"] = rows["system"].map(SYSTEM_LABELS)
+    return rows.rename(columns={"n_cases": "cases"})
+
+
+def _one_below_another(table):
+    """Return what a page takes of the clusterings, of which there may be many."""
     names = [table.columns[0], *GROUP, "n_cases", "n_runs"]
     shown = table[
         [*names, *(column for score in SCORES for column in (score, deviation_of(score)))]
@@ -227,10 +251,7 @@ def _write(stem, table, title, sentences, provenance):
         name = f"difference_from_g_{score}"
         columns = (table[f"{name}{end}"] for end in ("", "_low", "_high"))
         shown[f"{score}_minus_stn-g"] = [_signed(*row) for row in zip(*columns, strict=True)]
-    sentences = ["In brackets: 95 % interval by the corrected resampled t test.", *sentences]
-    if (table["n_runs"] == 1).all():
-        sentences[0] = "One run: how far chance alone moves these values is not known from it."
-    return write_table(Path(stem), table, title, sentences, provenance=provenance, shown=shown)
+    return shown
 
 
 def _signed(value, low, high):
