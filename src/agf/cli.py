@@ -91,6 +91,13 @@ def _parser():
     summary.add_argument("results", type=Path, metavar="results/CORPUS")
     summary.set_defaults(run=_summary)
 
+    report = commands.add_parser("report", help="write a run's page, report.html, anew")
+    report.add_argument("results", type=Path, metavar="results/CORPUS")
+    report.add_argument(
+        "--out", type=Path, metavar="FILE", help="default: report.html in that folder"
+    )
+    report.set_defaults(run=_report)
+
     status = commands.add_parser("status", help="print how far a run is, stage by stage")
     status.add_argument("results", type=Path, metavar="results/CORPUS")
     status.set_defaults(run=_status)
@@ -194,6 +201,15 @@ def _summary(options):
     from agf.evaluation.run import summarise_run
 
     print(summarise_run(options.results))
+
+
+def _report(options):
+    from agf.evaluation.report.inputs import find_files
+    from agf.evaluation.report.write import write_report
+
+    out = options.out or options.results / "report.html"
+    write_report(find_files(options.results), out)
+    print(out)
 
 
 def _status(options):

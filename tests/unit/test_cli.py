@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from report_folder import write_run
 
 from agf.cli import _printable, main
 from agf.files import write_parquet
@@ -38,7 +39,7 @@ def test_status_of_a_run_that_has_just_begun(capsys, tmp_path):
     (tmp_path / "logs").mkdir()
     assert main(["status", str(tmp_path)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Scan       not yet" and lines[-1] == "Tables     0 of 5"
+    assert lines[1] == "Scan       not yet" and lines[-1] == "Tables     0 of 5"
 
 
 @pytest.mark.parametrize(
@@ -56,6 +57,15 @@ def test_a_mistake_is_one_sentence(arguments, words, capsys, tmp_path, monkeypat
     assert message.startswith("agf: ") and words in message
     assert message.count("\n") == 1
     assert not list(tmp_path.iterdir())
+
+
+def test_a_report_is_written_where_it_is_asked_for(tmp_path, capsys):
+    write_run(tmp_path / "run", combinations=["g", "gs"])
+    assert main(["report", str(tmp_path / "run"), "--out", str(tmp_path / "page.html")]) == 0
+    assert capsys.readouterr().out == f"{tmp_path / 'page.html'}\n"
+    assert "<h1" in (tmp_path / "page.html").read_text()
+    assert main(["report", str(tmp_path / "none")]) == 1
+    assert "metrics.csv does not exist: finish the run" in capsys.readouterr().err
 
 
 def test_rejected_tracks_come_as_csv(tmp_path, capsys):
