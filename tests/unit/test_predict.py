@@ -19,6 +19,7 @@ from agf.errors import UserError
 from agf.features.audio import AudioError
 from agf.predict import Prediction, load, predict_file
 from agf.predict.files import find_sources, predict_files
+from agf.predict.parts import collect_parts, files_of_part, fingerprint_of_part, predict_part
 
 
 def audio_of(small_run, track_id):
@@ -165,6 +166,34 @@ def test_odd_names_come_through(small_run, exported, tmp_path, capsys):
         path = tmp_path / kind
         code, _, err = run(capsys, *arguments[:3], "--format", kind, "--out", path)
         assert (code, err) == (0, "") and path.stat().st_size > 0
+
+
+def test_parts_together_are_the_whole(small_run, exported, tmp_path, capsys):
+    folder = shutil.copytree(small_run / "audio", tmp_path / "music")
+    (folder / "broken.mp3").write_text("no audio")
+    names = ["000-of-003", "001-of-003", "002-of-003"]
+    assert sum(len(files_of_part(folder, name)) for name in names) == len(TRACKS) + 1
+    assert min(len(files_of_part(folder, name)) for name in names) > 0
+    parts = [(tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv") for name in names]
+    for name, (out, skipped) in zip(names, parts, strict=True):
+        predict_part(exported("stn-gs"), folder, name, out, skipped, "mean", False)
+    out, skipped = tmp_path / "predictions.csv", tmp_path / "skipped.csv"
+    collect_parts(*zip(*parts, strict=True), out, skipped)
+    _, printed, _ = run(capsys, folder, "--model", exported("stn-gs"))
+    assert out.read_text() == printed
+    rows = list(csv.DictReader(skipped.open()))
+    assert [row["path"] for row in rows] == [str(folder / "broken.mp3")]
+    assert rows[0]["reason"].startswith("unreadable")
+
+
+def test_a_new_file_changes_its_own_part_alone(small_run, tmp_path):
+    folder = shutil.copytree(small_run / "audio", tmp_path / "music")
+    names = [f"{number:03d}-of-004" for number in range(4)]
+    before = [fingerprint_of_part(folder, name) for name in names]
+    assert before == [fingerprint_of_part(folder, name) for name in names]
+    (folder / "new.wav").touch()
+    after = [fingerprint_of_part(folder, name) for name in names]
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
 
 
 def test_majority_vote_on_the_command_line(small_run, exported, capsys, model):

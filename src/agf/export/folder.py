@@ -219,5 +219,6 @@ def _describe(case, folder, provenance, split, seed, fit_on):
 def _write_checked_onnx(folder, config):
     system = load_system(folder, config)
     path = folder / config["onnx"]["file"]
-    write_onnx(system, config["spectrogram"]["n_mels"], config["window"]["frames"], path)
-    return {"max_difference": check_onnx(system, path)}
+    n_frames = config["window"]["frames"]
+    write_onnx(system, config["spectrogram"]["n_mels"], n_frames, path)
+    return {"max_difference": check_onnx(system, n_frames, path)}
