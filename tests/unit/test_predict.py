@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,8 @@ from agf.features.audio import AudioError
 from agf.predict import Prediction, load, predict_file
 from agf.predict.files import find_sources, predict_files
 from agf.predict.parts import collect_parts, files_of_part, fingerprint_of_part, predict_part
+
+PREDICT = Path(__file__).parents[2] / "workflow" / "rules" / "predict.smk"
 
 
 def audio_of(small_run, track_id):
@@ -186,6 +189,27 @@ def test_parts_together_are_the_whole(small_run, exported, tmp_path, capsys):
     assert rows[0]["reason"].startswith("unreadable")
 
 
+@pytest.mark.workflow
+def test_a_folder_is_predicted_by_snakemake(small_run, exported, tmp_path, capsys):
+    shutil.copytree(small_run / "audio", tmp_path / "music")
+
+    def snakemake(model):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", PREDICT]
+        command += ["--config", f"model={model}", "music=music", "parts=2"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = snakemake(exported("stn-gs"))
+    assert code == 0, output
+    _, printed, _ = run(capsys, tmp_path / "music", "--model", exported("stn-gs"))
+    found = (tmp_path / "predictions" / "predictions.csv").read_text()
+    assert found == printed.replace(f"{tmp_path}/", "")
+    assert (tmp_path / "predictions" / "skipped.csv").read_text() == "path,reason\n"
+    assert "Nothing to be done" in snakemake(exported("stn-gs"))[1]
+    code, output = snakemake("nowhere")
+    assert code == 1 and "nowhere is no folder that `agf export` wrote" in output
+
+
 def test_a_new_file_changes_its_own_part_alone(small_run, tmp_path):
     folder = shutil.copytree(small_run / "audio", tmp_path / "music")
     names = [f"{number:03d}-of-004" for number in range(4)]
@@ -235,6 +259,7 @@ def test_files_that_would_have_one_name_or_one_picture_are_refused(small_run, tm
         (["{audio}", "--model", "nowhere"], "nowhere/config.json does not exist"),
         (["{empty}", "--model", "{model}"], "holds no audio file"),
         (["{audio}", "--model", "{model}", "--format", "parquet"], "give --out"),
+        (["{audio}", "--model", "{model}", "--threads", "0"], "give 1 or more"),
     ],
 )
 def test_a_mistake_is_one_sentence(small_run, exported, tmp_path, capsys, arguments, words):

@@ -53,7 +53,7 @@ def export_case(results, name, out, split=None, seed=None):
         If the case or what it is made of is not there, if files are not those of the run's
         provenance, if `out` is something else than a model folder, or if ONNX and torch differ.
     """
-    results, out = Path(results), Path(out)
+    results, out = Path(results), Path(out).resolve()
     case = _find_case(name)
     provenance = _read_provenance(results)
     configuration = provenance["configuration"]

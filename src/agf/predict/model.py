@@ -61,12 +61,15 @@ def load(folder, backend="onnx", threads=1):
     Raises
     ------
     UserError
-        If the folder is no model folder, or a file of it is missing or was changed.
+        If the folder is no model folder, a file of it is missing or was changed, or there is no
+        such backend or number of threads.
     """
     folder = Path(folder)
     config = _read_config(folder / "config.json")
     if backend not in BACKENDS:
         raise UserError(f"There is no backend {backend!r}, only {' and '.join(BACKENDS)}.")
+    if threads < 1:
+        raise UserError(f"The number of threads is {threads}; give 1 or more.")
     if backend == "onnx":
         files = [config["onnx"]["file"]]
     else:
