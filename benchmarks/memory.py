@@ -453,7 +453,11 @@ def measure_metadata(corpus, clips, full_length):
         "split_tracks",
         source={"tracks": metadata["tracks"], "listed": []},
         output={"split": metadata["split"]},
-        run={"seed": SEED, **config["split"]},
+        run={
+            "seed": SEED,
+            "kind": config["split"]["kind"],
+            "evaluation_fraction": config["split"]["evaluation_fraction"],
+        },
     )
     measure_job(
         corpus,

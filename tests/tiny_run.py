@@ -36,6 +36,13 @@ TINY = {
     },
 }
 
+FEW = TINY | {"study": {"subset": ["gs", "gsedm", "wstn-2"]}}
+"""Five cases of the 62 and more, made of eight networks, one of every kind of job at least."""
+
+FEW_NETWORKS = ("stn-g", "stn-s", "stn-e", "stn-d", "stn-m", "mtn-gs", "mtn-gsedm", "wstn-2")
+
+FEW_CASES = ("stn-gs", "mtn-gs", "stn-gsedm", "mtn-gsedm", "wstn-2", "wstn-2-softmax")
+
 
 def snakemake(folder, *arguments, check=True):
     """Run snakemake in `folder` on two cores with its own copy of the package."""
@@ -57,6 +64,16 @@ def planned(output):
 
 
 TARGETS = {"all", "corpus", "features", "targets", "networks", "transfer", "tables"}
+
+
+def copy_run(source, target):
+    """Copy a finished run; what is large and never written in place is linked."""
+    shutil.copytree(source, target, copy_function=_copy_or_link)
+
+
+def _copy_or_link(source, target):
+    large = Path(source).suffix == ".safetensors"
+    (os.link if large else shutil.copy2)(source, target)
 
 
 def write_config(folder, config):

@@ -11,6 +11,7 @@ from agf.corpus.manifest import current_shards
 from agf.corpus.selection import describe_scan, describe_selection
 from agf.errors import UserError
 from agf.locks import running
+from agf.study import split_of
 from agf.tasks import AGF_TASKS, all_cases, all_networks
 
 FOLDERS = (
@@ -132,7 +133,7 @@ def _cut(line):
 
 
 def _runs(results):
-    """Return a table with one row per split and seed."""
+    """Return a table with one row per split, protocol, clustering and seed."""
     networks = [network.name for network in all_networks()]
     cases = [case for case in all_cases() if case.alias_of is None]
     names = [case.name for case in cases]
@@ -140,7 +141,8 @@ def _runs(results):
     rows = []
     for split in _splits(results):
         targets = [results / "targets" / split / f"{task}.parquet" for task in AGF_TASKS]
-        divided = "yes" if (results / "splits" / f"{split}.parquet").is_file() else "no"
+        divided = results / "splits" / f"{split_of(split)}.parquet"
+        divided = "yes" if divided.is_file() else "no"
         for seed in _seeds(results, split) or [None]:
             row = [split, "-" if seed is None else str(seed), divided, _count(targets)]
             run = Path(split) / f"seed{seed}"
@@ -154,7 +156,9 @@ def _runs(results):
     if not rows:
         return ""
     header = ["split", "seed", "tracks split", "targets", "networks", "cases"]
-    return _columns([header, *rows])
+    # What a subset needs stands in the configuration, which may have changed since.
+    note = "of all there are: a subset of the cases, or another protocol, needs fewer"
+    return f"{_columns([header, *rows])}\n({note})"
 
 
 def _open_jobs(results, unfinished):

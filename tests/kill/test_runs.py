@@ -67,6 +67,8 @@ PLAN = {
     "score_baselines": EACH,
     "write_provenance": EACH,
     "draw_tables": (*EACH, "job"),
+    "compare_cases": EACH,
+    "sum_tables": EACH,
 }
 """Whom to kill in each stage: snakemake itself (`run`), a job's Python, or that one's own child.
 The shell that starts a job is not among them, since bash makes way for Python. `interrupt` is

@@ -17,14 +17,23 @@ import pytest
 import yaml
 from cluster import CannotRunHere, jobs_of, listening_addresses, one_node_cluster
 from packaging.requirements import Requirement
-from tiny_run import ROOT, TINY, copy_project, planned, snakemake
+from tiny_run import (
+    FEW,
+    FEW_CASES,
+    FEW_NETWORKS,
+    ROOT,
+    TINY,
+    copy_project,
+    planned,
+    snakemake,
+    write_config,
+)
 
 from agf.corpus.demo import write_demo
-from agf.tasks import all_networks
 
 pytestmark = pytest.mark.workflow
 
-SHORT_GROUPS = ["features=4", "targets=4", "networks=6", "embeddings=9", "transfer=8"]
+SHORT_GROUPS = ["features=4", "targets=4", "networks=4", "embeddings=4", "transfer=3"]
 """More in a group than the profile has: here a job takes seconds, and a start of Snakemake two."""
 
 QUICK = ["--slurm-init-seconds-before-status-checks", "2"]
@@ -107,6 +116,7 @@ def on_slurm(cluster, python, tmp_path_factory):
     """A finished run on the cluster: its folder, its jobs as Slurm saw them, its seconds."""
     folder = tmp_path_factory.mktemp("slurm")
     copy_project(folder)
+    write_config(folder, FEW)
     write_demo(TINY["demo"], 0, folder / "data" / "tiny")
     start = time.monotonic()
     arguments = ["--benchmark-extended", "--group-components", *SHORT_GROUPS]
@@ -132,26 +142,24 @@ def test_the_run_took_few_jobs(on_slurm, capsys):
         print(f"\nThe tiny corpus on Slurm: {len(jobs)} Slurm jobs, {seconds:.0f} s")
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
     groups = [group_of(job) for job in jobs]
-    # 35 networks by six, 35 embeddings by nine, 61 cases by eight; everything else is one each.
-    expected = {"networks": 6, "embeddings": 4, "transfer": 8}
+    # Eight networks and embeddings by four, five cases by three; everything else is one each.
+    expected = {"networks": 2, "embeddings": 2, "transfer": 2}
     single = ("scan_corpus", "features", "selection", "targets", "mels", "tables")
     assert {group: groups.count(group) for group in groups} == expected | dict.fromkeys(single, 1)
 
 
-def test_networks_predictions_and_tables_are_those_of_a_run_without_slurm(tiny, on_slurm):
-    local, remote = (folder / "results" / "tiny" for folder in (tiny, on_slurm[0]))
-    names = [
-        f"networks/random/seed0/{network.name}/weights.safetensors" for network in all_networks()
-    ]
-    for pattern in ("cases/**/predictions.parquet", "cases/**/metrics.json", "tables/*"):
-        names += [str(path.relative_to(local)) for path in sorted(local.glob(pattern))]
-    assert len(names) == 35 + 65 + 65 + 15
+def test_networks_predictions_and_tables_are_those_of_a_run_without_slurm(few, on_slurm):
+    local, remote = (folder / "results" / "tiny" for folder in (few, on_slurm[0]))
+    names = [f"networks/random/seed0/{network}/weights.safetensors" for network in FEW_NETWORKS]
+    names += [f"cases/random/seed0/{case}/predictions.parquet" for case in FEW_CASES]
+    names += [str(path.relative_to(local)) for path in sorted(local.glob("tables/*"))]
+    assert "tables/table4.md" in names and "tables/comparisons.csv" in names
     different = [n for n in names if (local / n).read_bytes() != (remote / n).read_bytes()]
     assert different == []
 
 
-def test_features_are_those_of_a_run_without_slurm(tiny, on_slurm):
-    local, remote = (folder / "results" / "tiny" for folder in (tiny, on_slurm[0]))
+def test_features_are_those_of_a_run_without_slurm(few, on_slurm):
+    local, remote = (folder / "results" / "tiny" for folder in (few, on_slurm[0]))
     for shard in ("000-of-002", "001-of-002"):
         ours, theirs = (
             pd.read_parquet(folder / "features" / "essentia" / f"{shard}.parquet")
@@ -193,7 +201,8 @@ def test_slurm_was_asked_for_the_memory_and_time_of_the_rules(on_slurm):
     folder, slurm_jobs, _ = on_slurm
     paths = (folder / "results" / "tiny" / "benchmarks").rglob("*.tsv")
     rows = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
-    assert len(rows) == 157
+    # All jobs, the checkpoints among them: those of eight networks and five cases, and one each.
+    assert len(rows) == 2 * len(FEW_NETWORKS) + len(FEW_CASES) + 24
     groups = rows.rule_name.map(lambda rule: GROUPS.get(rule, rule))
     for group, resources in rows.resources.map(ast.literal_eval).groupby(groups.to_numpy()):
         jobs = [job for job in slurm_jobs if group_of(job) == group]

@@ -1,7 +1,5 @@
 """What a change reruns: one folder of `rerun/` per case."""
 
-import os
-import shutil
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,7 +7,7 @@ import pandas as pd
 import pytest
 import soundfile
 import yaml
-from tiny_run import TINY, planned, snakemake, write_config
+from tiny_run import TINY, copy_run, planned, snakemake, write_config
 
 from agf.corpus.fma import audio_path
 
@@ -67,18 +65,12 @@ def add_track(folder, track_id):
     write_reversed(audio / audio_path(table.index[0]), audio / audio_path(track_id))
 
 
-def copy(source, target):
-    """Copy a file with its date; what is large and never written in place is linked."""
-    large = Path(source).suffix == ".safetensors"
-    (os.link if large else shutil.copy2)(source, target)
-
-
 @pytest.mark.workflow
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.parent.name)
 def test_rerun(path, tiny, tmp_path):
     case = yaml.safe_load(path.read_text())
     folder = tmp_path / "copy"
-    shutil.copytree(tiny, folder, copy_function=copy)
+    copy_run(tiny, folder)
     change(folder, case)
     target = [case["target"]] if "target" in case else []
     if not case.get("run"):
@@ -105,7 +97,7 @@ def run(folder, *target):
 @pytest.mark.workflow
 def test_another_genre_reruns_what_depends_on_it(tiny, tmp_path):
     folder = tmp_path / "copy"
-    shutil.copytree(tiny, folder, copy_function=copy)
+    copy_run(tiny, folder)
     # The official split does not depend on genres, so that only what learns or counts them is left.
     write_config(folder, merged(TINY, {"split": {"kind": "fma"}}))
     snakemake(folder, "targets")

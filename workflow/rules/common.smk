@@ -187,6 +187,10 @@ def agf_contents(wildcards):
     return contents(digest_of_split(wildcards.agf), "artist", AGF_FEATURE.get(wildcards.task, "genres"))
 
 
+def scaler_contents(wildcards):
+    return contents(digest_of_split(wildcards.split), "mel")
+
+
 def network_contents(wildcards):
     tasks = network_by_name(wildcards.network).tasks
     names = ["genre_top"] * ("g" in tasks) + ["artist"] * (tasks != "g")

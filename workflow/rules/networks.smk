@@ -39,7 +39,7 @@ rule pack_mels:
 
 rule fit_scaler:
     input:
-        contents=after("digests", contents("split", "mel")),
+        contents=after("digests", scaler_contents),
         split=ancient(SPLITS),
         mels=ancient(MELS),
     output:

@@ -1,12 +1,17 @@
 """Tables: the paper's Tables 1 to 5 and Figure 3, with baselines.
 
 Reads   cases/{split}/seed{seed}/{case}/metrics.json, features/mfcc/{shard}.parquet, targets/{split}/{task}.json
-Writes  provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md), tables/figure3
-        (.png, .svg), tables/SHA256SUMS
+Writes  provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md, .tex),
+        tables/figure3 (.png, .svg), tables/SHA256SUMS, tables/comparisons (.csv, .md), tables/bootstrap.csv,
+        tables/genres.csv and, in a study, tables/leakage and tables/clusterings (.csv, .md, .tex)
 Steps   1. collect_metrics puts the metrics of all cases into one file
-        2. score_baselines scores majority class, class prior and MFCC statistics with logistic regression
+        2. score_baselines scores majority class, class prior and MFCC statistics with two classifiers, in every split
         3. write_provenance records data, settings, code and libraries, and the digests of what the stages wrote
         4. draw_tables makes the tables and the figure; `agf tables` makes the same from any metrics file
+        5. compare_cases tests the differences between systems, and draws artists again for the intervals of single cases
+        6. compare_protocols puts the same cases under each protocol side by side
+        7. compare_clusterings puts the same cases with each clustering side by side
+        8. sum_tables writes the checksums of all these
 """
 
 TABLES = f"{RESULTS}/tables"
@@ -56,7 +61,7 @@ rule score_baselines:
     threads: 1
     resources:
         mem_mb=memory("score_baselines"),
-        runtime=30,
+        runtime=240,
     params:
         run=settings("score_baselines.py", seed=SEED),
     message:
@@ -101,9 +106,9 @@ rule draw_tables:
         provenance=rules.write_provenance.output.provenance,
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
     output:
-        tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md"]),
+        tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md", "tex"]),
+        baselines=f"{TABLES}/baselines.tex",
         figure=expand(f"{TABLES}/figure3.{{kind}}", kind=["png", "svg"]),
-        sums=f"{TABLES}/SHA256SUMS",
     log:
         f"{LOGS}/draw_tables.log",
     benchmark:
@@ -124,9 +129,126 @@ rule draw_tables:
         "../scripts/draw_tables.py"
 
 
+rule compare_cases:
+    input:
+        contents=after("digests", contents("genre_top", "artist")),
+        metrics=rules.collect_metrics.output.metrics,
+        splits=ancient(expand(f"{RESULTS}/splits/{{split}}.parquet", split=OWN_SPLITS)),
+        predictions=case_files([run[3] for run in OWN_RUNS], "predictions.parquet"),
+        tracks=ancient(TRACKS),
+        provenance=rules.write_provenance.output.provenance,
+    output:
+        comparisons=f"{TABLES}/comparisons.csv",
+        page=f"{TABLES}/comparisons.md",
+        bootstrap=f"{TABLES}/bootstrap.csv",
+        genres=f"{TABLES}/genres.csv",
+    log:
+        f"{LOGS}/compare_cases.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_cases.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("compare_cases"),
+        runtime=60,
+    params:
+        run=settings("compare_cases.py", seed=SEED),
+    message:
+        "Comparing the systems"
+    script:
+        "../scripts/compare_cases.py"
+
+
+rule compare_protocols:
+    input:
+        contents=after("digests", contents("genre_top")),
+        metrics=case_files(dict.fromkeys(run[3] for cases in PROTOCOL_RUNS.values() for run in cases), "metrics.json"),
+        splits=ancient(expand(f"{RESULTS}/splits/{{split}}.parquet", split=ALL_SPLITS)),
+        provenance=rules.write_provenance.output.provenance,
+    output:
+        expand(f"{TABLES}/leakage.{{kind}}", kind=["csv", "md", "tex"]),
+    log:
+        f"{LOGS}/compare_protocols.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_protocols.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("compare_protocols"),
+        runtime=10,
+    params:
+        run=settings("compare_protocols.py", protocols=[list(protocol) for protocol in PROTOCOL_RUNS]),
+        results=lambda wildcards: RESULTS,
+    message:
+        "The same cases under each protocol"
+    script:
+        "../scripts/compare_protocols.py"
+
+
+rule compare_clusterings:
+    input:
+        contents=after("digests", contents("genre_top")),
+        metrics=case_files(dict.fromkeys(run[3] for cases in CLUSTERING_RUNS.values() for run in cases), "metrics.json"),
+        splits=ancient(expand(f"{RESULTS}/splits/{{split}}.parquet", split=OWN_SPLITS)),
+        provenance=rules.write_provenance.output.provenance,
+    output:
+        expand(f"{TABLES}/clusterings.{{kind}}", kind=["csv", "md", "tex"]),
+    log:
+        f"{LOGS}/compare_clusterings.log",
+    benchmark:
+        f"{BENCHMARKS}/compare_clusterings.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("compare_clusterings"),
+        runtime=10,
+    params:
+        run=settings(
+            "compare_clusterings.py",
+            clusterings=[[*clustering[:1], list(clustering.words), *clustering[2:]] for clustering in CLUSTERING_RUNS],
+        ),
+        results=lambda wildcards: RESULTS,
+    message:
+        "The same cases with each clustering"
+    script:
+        "../scripts/compare_clusterings.py"
+
+
+rule sum_tables:
+    input:
+        contents=after("digests", contents("genre_top")),
+        tables=[
+            *[rules.collect_metrics.output, rules.score_baselines.output, rules.draw_tables.output],
+            rules.compare_cases.output,
+            *([rules.compare_protocols.output] if len(PROTOCOL_RUNS) > 1 else []),
+            *([rules.compare_clusterings.output] if len(CLUSTERING_RUNS) > 1 else []),
+        ],
+    output:
+        sums=f"{TABLES}/SHA256SUMS",
+    log:
+        f"{LOGS}/sum_tables.log",
+    benchmark:
+        f"{BENCHMARKS}/sum_tables.tsv"
+    conda:
+        "../../envs/tables.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("sum_tables"),
+        runtime=10,
+    params:
+        run=settings("sum_tables.py"),
+    message:
+        "Checksums of the tables"
+    script:
+        "../scripts/sum_tables.py"
+
+
 rule tables:
     input:
         rules.targets.input,
-        rules.draw_tables.output,
+        rules.sum_tables.output,
     message:
         "Tables are complete"

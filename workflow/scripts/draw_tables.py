@@ -11,4 +11,5 @@ with job(snakemake.log[0]):
         snakemake.params.published,
         source.provenance,
         snakemake.params.out,
+        snakemake.params.run["warnings"],
     )

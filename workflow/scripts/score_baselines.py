@@ -1,6 +1,15 @@
+from pathlib import Path
+
 from agf.evaluation.run import write_baselines
 from agf.job import job
 
 source = snakemake.input
 with job(snakemake.log[0]):
-    write_baselines(source.tracks, source.split, list(source.mfcc), snakemake.output.baselines)
+    splits = {Path(path).stem: path for path in source.splits}
+    write_baselines(
+        source.tracks,
+        splits,
+        list(source.mfcc),
+        snakemake.output.baselines,
+        snakemake.params.run["seed"],
+    )

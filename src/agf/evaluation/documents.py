@@ -152,21 +152,20 @@ def write_tables(
             foot_notes.insert(0, f"±: standard deviation over {n_splits} splits.")
     written = []
     for name, (table, title, sentences) in documents.items():
-        with replacing(out_dir / f"{name}.csv") as temporary:
-            table.to_csv(temporary, index=False)
-        printed = _printed(table)
         scored = bool(score_columns(table))
         if scored:
             sentences = [BEST_NOTE, *sentences]
-        text = _markdown(f"# Table {name[-1]}. {title}", printed, sentences, warnings)
-        if scored and foot is not None:
-            text += "\n" + _markdown("## Baselines", _printed(foot), foot_notes)
-            sentences = [*sentences, _baseline_sentence(foot)]
-        if provenance is not None:
-            text += f"\nProvenance: {provenance}\n"
-        write_text(text, out_dir / f"{name}.md")
-        _write_latex(out_dir / f"{name}.tex", printed, title, sentences, warnings, provenance)
-        written += [out_dir / f"{name}.{kind}" for kind in ("csv", "md", "tex")]
+        written += write_table(
+            out_dir / name,
+            table,
+            title,
+            sentences,
+            warnings,
+            provenance,
+            number=name[-1],
+            foot=foot if scored else None,
+            foot_notes=foot_notes,
+        )
     if foot is not None:
         path = out_dir / "baselines.tex"
         sentences = [BEST_NOTE, f"{_data(metrics)}.", *foot_notes]
@@ -185,6 +184,65 @@ def write_tables(
         deviations=_mean_deviations(metrics),
     )
     return [*written, png, svg]
+
+
+def write_table(
+    stem,
+    table,
+    title,
+    sentences,
+    warnings=(),
+    provenance=None,
+    number=None,
+    foot=None,
+    foot_notes=(),
+    shown=None,
+):
+    """Write one table as CSV, Markdown and LaTeX.
+
+    Parameters
+    ----------
+    stem : pathlib.Path
+        The files' path without ``.csv``, ``.md`` and ``.tex``.
+    table : pandas.DataFrame
+        Scores have columns that end in ``log_loss`` or ``macro_f1``; the best of each is bold.
+        Their standard deviations, in columns that end in ``_sd``, are printed behind them.
+    title : str
+        Title and caption.
+    sentences : sequence of str
+        Put under the table.
+    warnings : sequence of str
+        Put above it.
+    provenance : str, optional
+        Hash of the run's provenance.
+    number : str, optional
+        Number of the paper's table.
+    foot : pandas.DataFrame, optional
+        Baselines, as :func:`agf.evaluation.baselines.average_baselines` returns them.
+    foot_notes : sequence of str
+        Put under the baselines.
+    shown : pandas.DataFrame, optional
+        What is printed of `table` where that has more columns than a page.
+
+    Returns
+    -------
+    list of pathlib.Path
+        The files written.
+    """
+    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("csv", "md", "tex")]
+    with replacing(paths[0]) as temporary:
+        table.to_csv(temporary, index=False)
+    printed = _printed(table if shown is None else shown)
+    first_line = f"# Table {number}. {title}" if number else f"# {title}"
+    text = _markdown(first_line, printed, sentences, warnings)
+    if foot is not None:
+        text += "\n" + _markdown("## Baselines", _printed(foot), foot_notes)
+        sentences = [*sentences, _baseline_sentence(foot)]
+    if provenance is not None:
+        text += f"\nProvenance: {provenance}\n"
+    write_text(text, paths[1])
+    _write_latex(paths[2], printed, title, sentences, warnings, provenance)
+    return paths
 
 
 def summary_text(metrics, out_dir, baselines):

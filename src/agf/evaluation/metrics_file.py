@@ -133,7 +133,7 @@ def collect_metrics(paths, corpus):
         When a path does not follow the layout, a file is missing or no metrics, or a case
         of one run lacks in another.
     """
-    found = {}
+    runs = []
     for path in map(Path, paths):
         parts = path.parts[-5:]
         if (
@@ -143,16 +143,42 @@ def collect_metrics(paths, corpus):
             or not parts[2].removeprefix("seed").isdigit()
         ):
             raise UserError(f"{path} must end in cases/SPLIT/seedSEED/CASE/metrics.json.")
+        runs.append((parts[1], int(parts[2].removeprefix("seed")), parts[3], path))
+    return gather_metrics(runs, corpus)
+
+
+def gather_metrics(runs, corpus):
+    """Gather the metrics of cases that may lie anywhere.
+
+    Parameters
+    ----------
+    runs : iterable of tuple
+        Split, seed, case and path of ``metrics.json`` of each.
+    corpus : str
+        Name of the corpus.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As :func:`collect_metrics` returns it.
+
+    Raises
+    ------
+    UserError
+        As :func:`collect_metrics`, the layout of paths aside.
+    """
+    found = {}
+    for split, seed, case, path in runs:
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(Path(path).read_text(encoding="utf-8"))
             scores = {column: values[column] for column in COLUMNS[6:]}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise UserError(
                 f"{path} cannot be read as the metrics of a case ({error!r}); evaluate it again."
             ) from None
-        if parts[3] not in _identities():
-            raise UserError(f"{path}: {parts[3]!r} is no case; remove the folder.")
-        found.setdefault((parts[1], int(parts[2].removeprefix("seed"))), {})[parts[3]] = scores
+        if case not in _identities():
+            raise UserError(f"{path}: {case!r} is no case; remove the folder.")
+        found.setdefault((split, seed), {})[case] = scores
 
     names = set().union(*found.values())
     rows = []

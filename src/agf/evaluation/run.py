@@ -14,13 +14,13 @@ from agf.evaluation.baselines import (
     read_baselines,
     track_mfcc_statistics,
 )
+from agf.evaluation.comparisons import bootstrap_genres, comparisons_markdown, write_comparisons
 from agf.evaluation.documents import summary_text, write_tables
 from agf.evaluation.metrics import evaluate_predictions
-from agf.evaluation.metrics_file import read_metrics
+from agf.evaluation.metrics_file import average_cases, read_metrics
 from agf.evaluation.published import read_published
-from agf.files import replacing, write_json
+from agf.files import replacing, write_json, write_text
 from agf.networks.model import architecture_rows
-from agf.provenance import SUMS, write_sums
 
 
 def score_predictions(predictions, metrics):
@@ -82,7 +82,7 @@ def write_run_tables(
     provenance : str or pathlib.Path
         ``provenance.json``, whose hash every table carries.
     out_dir : str or pathlib.Path
-        Where the tables go, and ``SHA256SUMS`` of them, of `metrics` and of `baselines`.
+        Where the tables go.
     warnings : sequence of str
         Sentences at the top of every table and of the figure.
     """
@@ -93,7 +93,7 @@ def write_run_tables(
         sizes.setdefault(
             summary["task"], {"outputs": summary["n_topics"], "words": summary["n_words"]}
         )
-    written = write_tables(
+    write_tables(
         metrics,
         out_dir,
         sizes=sizes,
@@ -103,7 +103,61 @@ def write_run_tables(
         provenance=json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"],
         warnings=warnings,
     )
-    write_sums([*written, metrics, baselines], Path(out_dir) / SUMS)
+
+
+def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out, seed):
+    """Compare the systems of a run or study, and write what is found.
+
+    Parameters
+    ----------
+    metrics : str or pathlib.Path
+        ``tables/metrics.csv``.
+    splits : dict of str to path
+        ``splits/{split}.parquet`` by split.
+    predictions : list of path
+        ``predictions.parquet`` of all cases in `metrics`.
+    tracks : str or pathlib.Path
+        ``corpus/tracks.parquet``.
+    provenance : str or pathlib.Path
+        ``provenance.json``, whose hash the page carries.
+    out : dict of str to path
+        Where to write ``comparisons`` and ``bootstrap`` (see
+        :func:`agf.evaluation.comparisons.write_comparisons`), ``genres`` (F1 per genre of the case
+        with the lowest log loss, in the first split) and ``page`` (Markdown).
+    seed : int
+        Keys the bootstrap.
+    """
+    write_comparisons(
+        metrics, splits, predictions, tracks, out["comparisons"], out["bootstrap"], seed
+    )
+    comparisons = pd.read_csv(out["comparisons"])
+    digest = json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"]
+    write_text(comparisons_markdown(comparisons, digest), out["page"])
+    frame = read_metrics(metrics)
+    split, run_seed = frame[["split", "seed"]].iloc[0]
+    best = best_case(frame)
+    artist = read_tracks(tracks).set_index("track_id")["artist_id"]
+    path = next(
+        path
+        for path in map(Path, predictions)
+        if path.parts[-4:-1] == (split, f"seed{run_seed}", best)
+    )
+    genres = bootstrap_genres(path, artist, seed)
+    genres.insert(0, "case", best)
+    with replacing(out["genres"]) as temporary:
+        genres.to_csv(temporary, index=False, float_format="%.6g")
+
+
+def best_case(metrics):
+    """Return the distinct case with the lowest mean log loss.
+
+    Parameters
+    ----------
+    metrics : pandas.DataFrame
+        As :func:`agf.evaluation.metrics_file.read_metrics` returns it.
+    """
+    cases = average_cases(metrics)
+    return cases[cases["alias_of"] == ""].nsmallest(1, "log_loss")["case"].item()
 
 
 def summarise_run(results):

@@ -1,4 +1,4 @@
-"""Artist bag-of-words: how often each word occurs in an artist's training tracks.
+"""Artist bag-of-words: how often each word occurs in an artist's tracks.
 
 Source: Kim, Won, Serra and Liem (WWW'18), section 3.2. The authors' published code divides the
 counts by the artist's number of tracks, and so does this.
@@ -8,8 +8,8 @@ import numpy as np
 from scipy.sparse import coo_array, diags_array
 
 
-def count_words(artists, words, n_artists, n_words):
-    """Count the words of each artist.
+def count_words(artists, words, weights, n_artists, n_words):
+    """Sum up the words of each artist.
 
     Parameters
     ----------
@@ -17,6 +17,8 @@ def count_words(artists, words, n_artists, n_words):
         Row of the artist of each occurrence of a word.
     words : np.ndarray of int, shape (n_occurrences,)
         The word.
+    weights : np.ndarray of float, shape (n_occurrences,)
+        What an occurrence counts: 1, in sparse coding the size of a coefficient.
     n_artists, n_words : int
         Size of the result. Words that no artist uses keep their column.
 
@@ -25,19 +27,18 @@ def count_words(artists, words, n_artists, n_words):
     scipy.sparse.csr_array of float64, shape (n_artists, n_words)
         Occurrences.
     """
-    ones = np.ones(len(words))
-    return coo_array((ones, (artists, words)), shape=(n_artists, n_words)).tocsr()
+    return coo_array((weights, (artists, words)), shape=(n_artists, n_words)).tocsr()
 
 
 def count_per_track(counts, n_tracks):
-    """Divide each artist's counts by the artist's number of training tracks.
+    """Divide each artist's counts by the artist's number of tracks.
 
     Parameters
     ----------
     counts : scipy.sparse.csr_array, shape (n_artists, n_words)
         Occurrences, as :func:`count_words` gives them.
     n_tracks : np.ndarray of int, shape (n_artists,)
-        Training tracks of each artist, at least one.
+        Tracks of each artist, at least one.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Bringing feature dimensions to one scale before distances between vectors are taken.
 
 Source: Kim, Won, Serra and Liem (WWW'18), section 3.2, for the quantile normalisation of Essentia
-descriptors. Everything is fitted on the vectors it is applied to: those of training tracks.
+descriptors. Everything is fitted on the vectors it is applied to.
 """
 
 import numpy as np
