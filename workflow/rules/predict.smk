@@ -6,6 +6,7 @@ Reads   MODEL, a folder that `agf export` wrote, and every audio file below FOLD
 Writes  {out}/predictions.csv: id and one column per genre; {out}/skipped.csv: files that could not be used, and why
 Steps   1. predict_part predicts the files of one part
         2. collect_parts puts the parts together
+The scripts lie in a folder of their own, because a run's provenance has the hash of every script beside it.
 Further settings: parts=16 (jobs), vote=mean (or majority), excerpt=false (true: of longer tracks the corpus's piece).
 """
 
@@ -44,7 +45,7 @@ def part_settings(wildcards):
         files = fingerprint_of_part(RUN["music"], wildcards.part)
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    script = workflow.source_path("../scripts/predict_part.py")
+    script = workflow.source_path("../scripts/predict/predict_part.py")
     return {"files": files, "code": code_hash(scripts=(script,)), "vote": RUN["vote"], "excerpt": RUN["excerpt"]}
 
 
@@ -69,7 +70,7 @@ rule collect_parts:
     message:
         "Predictions of all parts"
     script:
-        "../scripts/collect_parts.py"
+        "../scripts/predict/collect_parts.py"
 
 
 rule predict_part:
@@ -94,4 +95,4 @@ rule predict_part:
     message:
         "Predicting part {wildcards.part}"
     script:
-        "../scripts/predict_part.py"
+        "../scripts/predict/predict_part.py"
