@@ -104,7 +104,7 @@ function drawRow(track) {
   if (track.result) {
     const [best] = track.result.genres;
     button.append(
-      make("span", { text: `${best.title} ${percent(best.probability)} · ${clock(track.result.duration)}` }),
+      make("span", { text: `${best.title} ${percent(best.probability)} · ${clock(Math.round(track.result.duration))}` }),
     );
     button.addEventListener("click", () => {
       show(track);
@@ -252,7 +252,7 @@ function follow() {
     row.querySelector(".now").textContent = percent(now[place].share);
   });
   const [best] = now.toSorted((a, b) => b.share - a.share);
-  const text = `${clock(audio.currentTime)} of ${clock(length())}, ${best.title} ${percent(best.share)}`;
+  const text = `${clock(audio.currentTime)} of ${clock(Math.round(length()))}, ${best.title} ${percent(best.share)}`;
   find("now").textContent = text;
   canvas.setAttribute("aria-valuenow", audio.currentTime.toFixed(1));
   canvas.setAttribute("aria-valuetext", text);
