@@ -152,6 +152,15 @@ def _parser():
     predict.add_argument("--backend", choices=("onnx", "torch"), default="onnx")
     predict.add_argument("--threads", type=int, default=1, help="of the networks; default: 1")
     predict.set_defaults(run=_predict)
+
+    serve = commands.add_parser(
+        "serve", help="open a page on this machine that names the genre of audio files"
+    )
+    serve.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="folder that agf export wrote"
+    )
+    serve.add_argument("--port", type=int, default=8000, help="default: 8000")
+    serve.set_defaults(run=_serve)
     return parser
 
 
@@ -268,3 +277,14 @@ def _predict(options):
             file=sys.stderr,
         )
         return 3
+
+
+def _serve(options):
+    try:
+        import fastapi  # noqa: F401
+        import uvicorn  # noqa: F401
+    except ImportError as error:
+        raise UserError(f"{error.name} is not installed: pip install 'agf[serve]'.") from None
+    from agf.serve.app import serve
+
+    serve(options.model, options.port)

@@ -9,12 +9,10 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator
 
 from agf.features.mel import mel_edges
 from agf.files import replacing
+from agf.predict.track import CURVE_POINTS
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito's palette, without black and the yellow that is lost on white."""
-
-CURVE_POINTS = 400
-"""Points of a curve; longer files are averaged to them, or the line is a smear."""
 
 TITLE_LENGTH = 90
 """Characters that fit; of a longer path the end says most."""
@@ -46,7 +44,7 @@ def draw_curve(model, prediction, title, path):
     config = model.config["spectrogram"]
     mean = prediction.mean()
     top = np.argsort(-mean, kind="stable")[: len(COLOURS)]
-    seconds, curves = _averaged(prediction.seconds, prediction.windows)
+    seconds, curves = prediction.curve(CURVE_POINTS)
     with rc_context(STYLE):
         figure = Figure(figsize=(10, 5.6), layout="constrained")
         above, below = figure.subplots(2, 1, sharex=True, height_ratios=(1, 1.15))
@@ -90,18 +88,6 @@ def draw_curve(model, prediction, title, path):
             # A name may be in a script that the font has not: boxes are drawn for it.
             warnings.filterwarnings("ignore", "Glyph .* missing")
             figure.savefig(temporary, format="png", dpi=160, metadata={"Software": None})
-
-
-def _averaged(seconds, windows):
-    """Return at most :data:`CURVE_POINTS` times and means of neighbouring windows."""
-    n = len(windows)
-    points = min(n, CURVE_POINTS)
-    start = np.unique(np.arange(points) * n // points)
-    counts = np.diff(start, append=n)
-    return (
-        np.add.reduceat(seconds, start) / counts,
-        np.add.reduceat(windows.astype(np.float64), start, axis=0) / counts[:, None],
-    )
 
 
 def _frequency_axis(axes, config):

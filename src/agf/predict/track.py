@@ -8,6 +8,9 @@ import numpy as np
 from agf.predict.model import BATCH
 from agf.predict.spectrogram import open_spectrogram
 
+CURVE_POINTS = 400
+"""Points of a curve; longer files are averaged to them, or the line is a smear."""
+
 
 class Prediction(NamedTuple):
     """What a model makes of one track.
@@ -41,6 +44,23 @@ class Prediction(NamedTuple):
         """
         votes = np.bincount(self.windows.argmax(1), minlength=self.windows.shape[1])
         return votes / len(self.windows)
+
+    def curve(self, points):
+        """Return at most `points` times and means of neighbouring windows.
+
+        Returns
+        -------
+        seconds : numpy.ndarray, float64, shape (points,)
+        probabilities : numpy.ndarray, float64, shape (points, genres)
+        """
+        n = len(self.windows)
+        points = min(n, points)
+        start = np.unique(np.arange(points) * n // points)
+        counts = np.diff(start, append=n)
+        return (
+            np.add.reduceat(self.seconds, start) / counts,
+            np.add.reduceat(self.windows.astype(np.float64), start, axis=0) / counts[:, None],
+        )
 
 
 VOTES = {"mean": Prediction.mean, "majority": Prediction.majority}
