@@ -68,6 +68,12 @@ STAGES = {
         "at least 2x; the same loss curve within seed noise",
         "python benchmarks/network_step.py",
     ),
+    "predict": Stage(
+        "Prediction, one core",
+        "decode + mel alone: their share of the time",
+        "at least 0.95x, that is, the network is not the bottleneck",
+        "python benchmarks/predict.py --clips FOLDER",
+    ),
     "network_step_gpu": Stage(
         "Network step, GPU",
         "the plain eager loop, its data already on the GPU",

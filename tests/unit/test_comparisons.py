@@ -355,6 +355,10 @@ def test_both_tables_are_written_from_the_files_of_a_study(tmp_path):
     text = comparisons.comparisons_markdown(table, "abc")
     assert text.count("| mtn-gs - stn-gs |") == 2
     assert text.endswith("\n\nProvenance: abc\n")
+    latex = comparisons.comparisons_latex(table, "abc")
+    assert latex.startswith("% Provenance: abc\n") and "\\toprule" in latex
+    (line,) = [line for line in latex.splitlines() if line.startswith("mtn-gs - stn-gs & log")]
+    assert line.count("&") == 7 and f"{row.p_holm:.3f}" in line
 
 
 def outcome(**changes):

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,9 @@ from agf.errors import UserError
 from agf.features.audio import AudioError
 from agf.predict import Prediction, load, predict_file
 from agf.predict.files import find_sources, predict_files
+from agf.predict.parts import collect_parts, files_of_part, fingerprint_of_part, predict_part
+
+PREDICT = Path(__file__).parents[2] / "workflow" / "rules" / "predict.smk"
 
 
 def audio_of(small_run, track_id):
@@ -167,6 +171,55 @@ def test_odd_names_come_through(small_run, exported, tmp_path, capsys):
         assert (code, err) == (0, "") and path.stat().st_size > 0
 
 
+def test_parts_together_are_the_whole(small_run, exported, tmp_path, capsys):
+    folder = shutil.copytree(small_run / "audio", tmp_path / "music")
+    (folder / "broken.mp3").write_text("no audio")
+    names = ["000-of-003", "001-of-003", "002-of-003"]
+    assert sum(len(files_of_part(folder, name)) for name in names) == len(TRACKS) + 1
+    assert min(len(files_of_part(folder, name)) for name in names) > 0
+    parts = [(tmp_path / f"{name}.parquet", tmp_path / f"{name}.csv") for name in names]
+    for name, (out, skipped) in zip(names, parts, strict=True):
+        predict_part(exported("stn-gs"), folder, name, out, skipped, "mean", False)
+    out, skipped = tmp_path / "predictions.csv", tmp_path / "skipped.csv"
+    collect_parts(*zip(*parts, strict=True), out, skipped)
+    _, printed, _ = run(capsys, folder, "--model", exported("stn-gs"))
+    assert out.read_text() == printed
+    rows = list(csv.DictReader(skipped.open()))
+    assert [row["path"] for row in rows] == [str(folder / "broken.mp3")]
+    assert rows[0]["reason"].startswith("unreadable")
+
+
+@pytest.mark.workflow
+def test_a_folder_is_predicted_by_snakemake(small_run, exported, tmp_path, capsys):
+    shutil.copytree(small_run / "audio", tmp_path / "music")
+
+    def snakemake(model):
+        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", PREDICT]
+        command += ["--config", f"model={model}", "music=music", "parts=2"]
+        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+        return done.returncode, done.stdout + done.stderr
+
+    code, output = snakemake(exported("stn-gs"))
+    assert code == 0, output
+    _, printed, _ = run(capsys, tmp_path / "music", "--model", exported("stn-gs"))
+    found = (tmp_path / "predictions" / "predictions.csv").read_text()
+    assert found == printed.replace(f"{tmp_path}/", "")
+    assert (tmp_path / "predictions" / "skipped.csv").read_text() == "path,reason\n"
+    assert "Nothing to be done" in snakemake(exported("stn-gs"))[1]
+    code, output = snakemake("nowhere")
+    assert code == 1 and "nowhere is no folder that `agf export` wrote" in output
+
+
+def test_a_new_file_changes_its_own_part_alone(small_run, tmp_path):
+    folder = shutil.copytree(small_run / "audio", tmp_path / "music")
+    names = [f"{number:03d}-of-004" for number in range(4)]
+    before = [fingerprint_of_part(folder, name) for name in names]
+    assert before == [fingerprint_of_part(folder, name) for name in names]
+    (folder / "new.wav").touch()
+    after = [fingerprint_of_part(folder, name) for name in names]
+    assert sum(a != b for a, b in zip(before, after, strict=True)) == 1
+
+
 def test_majority_vote_on_the_command_line(small_run, exported, capsys, model):
     path = audio_of(small_run, 8)
     _, out, _ = run(capsys, path, "--model", exported("stn-gs"), "--vote", "majority")
@@ -206,6 +259,7 @@ def test_files_that_would_have_one_name_or_one_picture_are_refused(small_run, tm
         (["{audio}", "--model", "nowhere"], "nowhere/config.json does not exist"),
         (["{empty}", "--model", "{model}"], "holds no audio file"),
         (["{audio}", "--model", "{model}", "--format", "parquet"], "give --out"),
+        (["{audio}", "--model", "{model}", "--threads", "0"], "give 1 or more"),
     ],
 )
 def test_a_mistake_is_one_sentence(small_run, exported, tmp_path, capsys, arguments, words):

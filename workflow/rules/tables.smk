@@ -2,7 +2,7 @@
 
 Reads   cases/{split}/seed{seed}/{case}/metrics.json, features/mfcc/{shard}.parquet, targets/{split}/{task}.json
 Writes  report.html, provenance.json, tables/metrics.csv, tables/baselines.csv, tables/table1 ... table5 (.csv, .md, .tex),
-        tables/figure3 (.png, .svg), tables/SHA256SUMS, tables/comparisons (.csv, .md), tables/bootstrap.csv,
+        tables/figure3 (.png, .svg), tables/SHA256SUMS, tables/comparisons (.csv, .md, .tex), tables/bootstrap.csv,
         tables/genres.csv and, in a study, tables/leakage and tables/clusterings (.csv, .md, .tex)
 Steps   1. collect_metrics puts the metrics of all cases into one file
         2. score_baselines scores majority class, class prior and MFCC statistics with two classifiers, in every split
@@ -158,6 +158,7 @@ rule compare_cases:
     output:
         comparisons=f"{TABLES}/comparisons.csv",
         page=f"{TABLES}/comparisons.md",
+        latex=f"{TABLES}/comparisons.tex",
         bootstrap=f"{TABLES}/bootstrap.csv",
         genres=f"{TABLES}/genres.csv",
     log:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from agf.corpus.tracks import read_part
 from agf.errors import UserError
+from agf.evaluation.latex import MINUS, latex_table
 from agf.evaluation.metrics import probabilities_and_labels
 from agf.evaluation.metrics_file import COLUMNS, SCORES, numbers, read_text_table
 from agf.evaluation.statistics import (
@@ -535,6 +536,50 @@ def comparisons_markdown(comparisons, provenance=None):
     if provenance is not None:
         lines += ["", f"Provenance: {provenance}"]
     return "\n".join(lines) + "\n"
+
+
+def comparisons_latex(comparisons, provenance):
+    """Return the comparisons as ``tables/comparisons.tex``, means of families first.
+
+    Parameters
+    ----------
+    comparisons, provenance
+        As in :func:`comparisons_markdown`.
+
+    Returns
+    -------
+    str
+    """
+    means = comparisons["comparison"].map(is_mean).astype(bool)
+    rows = pd.concat([comparisons[means], comparisons[~means]])
+    # A mean's name does not say of what.
+    of_family = rows["family"].map(FAMILIES) + ": " + rows["comparison"]
+    columns = {
+        "comparison": of_family.where(means.loc[rows.index], rows["comparison"]),
+        "score": rows["score"].str.replace("_", " ").str.replace("f1", "F1"),
+        "difference": rows["difference"].map(_signed),
+    }
+    if (comparisons["n_splits"] > 1).any():
+        shares = rows[["p_better", "p_equal", "p_worse"]].to_numpy()
+        columns |= {
+            f"{_percent(1 - ALPHA)} interval": _intervals(rows["low"], rows["high"]),
+            "p": [f"{p:.3f}" for p in rows["p_holm"].fillna(rows["p"])],
+            "better / equal / worse": [" / ".join(f"{p:.2f}" for p in row) for row in shares],
+            "detectable": [f"{value:.2g}" for value in rows["detectable"]],
+        }
+    columns["bootstrap"] = _intervals(rows["bootstrap_low"], rows["bootstrap_high"])
+    notes = [_about(comparisons)]
+    if "p" in columns:
+        notes.append("p of single comparisons: after Holm within their family.")
+    text = latex_table(
+        pd.DataFrame(columns), "Comparisons of systems.", "tab:comparisons", notes=notes
+    )
+    return f"% Provenance: {provenance}\n{text}"
+
+
+def _intervals(low, high):
+    """Return intervals as text with signs that print as such."""
+    return [_interval(*pair).replace("-", MINUS) for pair in zip(low, high, strict=True)]
 
 
 def _percent(share):

@@ -14,7 +14,12 @@ from agf.evaluation.baselines import (
     read_baselines,
     track_mfcc_statistics,
 )
-from agf.evaluation.comparisons import bootstrap_genres, comparisons_markdown, write_comparisons
+from agf.evaluation.comparisons import (
+    bootstrap_genres,
+    comparisons_latex,
+    comparisons_markdown,
+    write_comparisons,
+)
 from agf.evaluation.documents import summary_text, write_tables
 from agf.evaluation.metrics import evaluate_predictions
 from agf.evaluation.metrics_file import average_cases, read_metrics
@@ -123,7 +128,7 @@ def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out,
     out : dict of str to path
         Where to write ``comparisons`` and ``bootstrap`` (see
         :func:`agf.evaluation.comparisons.write_comparisons`), ``genres`` (F1 per genre of the case
-        with the lowest log loss, in the first split) and ``page`` (Markdown).
+        with the lowest log loss, in the first split), ``page`` (Markdown) and ``latex``.
     seed : int
         Keys the bootstrap.
     """
@@ -133,6 +138,7 @@ def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out,
     comparisons = pd.read_csv(out["comparisons"])
     digest = json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"]
     write_text(comparisons_markdown(comparisons, digest), out["page"])
+    write_text(comparisons_latex(comparisons, digest), out["latex"])
     frame = read_metrics(metrics)
     split, run_seed = frame[["split", "seed"]].iloc[0]
     best = best_case(frame)

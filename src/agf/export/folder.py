@@ -53,7 +53,7 @@ def export_case(results, name, out, split=None, seed=None):
         If the case or what it is made of is not there, if files are not those of the run's
         provenance, if `out` is something else than a model folder, or if ONNX and torch differ.
     """
-    results, out = Path(results), Path(out)
+    results, out = Path(results), Path(out).resolve()
     case = _find_case(name)
     provenance = _read_provenance(results)
     configuration = provenance["configuration"]
@@ -219,5 +219,6 @@ def _describe(case, folder, provenance, split, seed, fit_on):
 def _write_checked_onnx(folder, config):
     system = load_system(folder, config)
     path = folder / config["onnx"]["file"]
-    write_onnx(system, config["spectrogram"]["n_mels"], config["window"]["frames"], path)
-    return {"max_difference": check_onnx(system, path)}
+    n_frames = config["window"]["frames"]
+    write_onnx(system, config["spectrogram"]["n_mels"], n_frames, path)
+    return {"max_difference": check_onnx(system, n_frames, path)}

@@ -2,7 +2,6 @@
 
 import copy
 import logging
-import os
 import warnings
 from contextlib import contextmanager
 
@@ -15,6 +14,7 @@ from agf.errors import UserError
 from agf.files import replacing
 from agf.keyed_random import generator
 from agf.networks.model import MaxPooling
+from agf.predict.model import open_onnx
 
 OPSET = 20
 
@@ -57,13 +57,15 @@ def write_onnx(system, n_bands, n_frames, path):
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def check_onnx(system, path, seed=0):
+def check_onnx(system, n_frames, path, seed=0):
     """Return the largest difference between the probabilities of onnxruntime and of torch.
 
     Parameters
     ----------
     system : agf.export.system.WholeSystem
         What was exported.
+    n_frames : int
+        Frames of a window.
     path : str or pathlib.Path
         The ONNX file.
     seed : int
@@ -78,18 +80,14 @@ def check_onnx(system, path, seed=0):
     UserError
         If it is above :data:`TOLERANCE`.
     """
-    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-    n_bands, n_frames = session.get_inputs()[0].shape[1:]
+    run = open_onnx(path, threads=1)
     name = next(iter(system.models))
     mean, std = (system.get_buffer(f"{part}_{name}").numpy() for part in ("mean", "std"))
     difference = 0.0
     for n in CHECKED_BATCHES:
-        noise = generator(seed, "onnx", n).normal(size=(n, n_bands, n_frames))
+        noise = generator(seed, "onnx", n).normal(size=(n, len(mean), n_frames))
         windows = (mean + std * noise).astype(np.float32)
-        (found,) = session.run(None, {"mel_db": windows})
+        found = run(windows)
         with torch.inference_mode():
             expected = system(torch.from_numpy(windows)).numpy()
         difference = max(difference, float(np.abs(found - expected).max()))

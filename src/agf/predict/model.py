@@ -16,8 +16,9 @@ FORMAT = "agf model folder 1"
 
 BACKENDS = ("onnx", "torch")
 
-BATCH = 64
-"""Windows computed at once: benchmarks/predict.py tries others."""
+BATCH = 16
+"""Windows computed at once: on one core as fast as more of them (benchmarks/predict.py), in a
+fraction of their memory."""
 
 
 class Model(NamedTuple):
@@ -60,20 +61,24 @@ def load(folder, backend="onnx", threads=1):
     Raises
     ------
     UserError
-        If the folder is no model folder, or a file of it is missing or was changed.
+        If the folder is no model folder, a file of it is missing or was changed, or there is no
+        such backend or number of threads.
     """
     folder = Path(folder)
     config = _read_config(folder / "config.json")
     if backend not in BACKENDS:
         raise UserError(f"There is no backend {backend!r}, only {' and '.join(BACKENDS)}.")
+    if threads < 1:
+        raise UserError(f"The number of threads is {threads}; give 1 or more.")
     if backend == "onnx":
         files = [config["onnx"]["file"]]
     else:
         files = [*(entry["file"] for entry in config["networks"]), config["mlp"]]
     for file in files:
         _check(folder / file, config["sha256"][file])
-    run = {"onnx": _onnx, "torch": _torch}[backend]
-    return Model(config, run(folder, config, threads))
+    if backend == "onnx":
+        return Model(config, open_onnx(folder / files[0], threads))
+    return Model(config, _open_torch(folder, config, threads))
 
 
 def _read_config(path):
@@ -100,7 +105,8 @@ def _check(path, expected):
         raise UserError(f"{path} is not what was exported: export the model again.")
 
 
-def _onnx(folder, config, threads):
+def open_onnx(path, threads):
+    """Return a function that computes windows with an ONNX file, see :attr:`Model.run`."""
     # onnxruntime reports its use to its makers unless told not to before it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -108,14 +114,12 @@ def _onnx(folder, config, threads):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    onnx = config["onnx"]
-    session = onnxruntime.InferenceSession(
-        folder / onnx["file"], options, providers=["CPUExecutionProvider"]
-    )
-    return lambda windows: session.run([onnx["output"]], {onnx["input"]: windows})[0]
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    (mel,), (probabilities,) = session.get_inputs(), session.get_outputs()
+    return lambda windows: session.run([probabilities.name], {mel.name: windows})[0]
 
 
-def _torch(folder, config, threads):
+def _open_torch(folder, config, threads):
     import torch
 
     from agf.export.system import load_system
