@@ -45,5 +45,11 @@ def insert_configuration(app, docname, source):
         source[0] += configuration_page(read_schema(SCHEMA))
 
 
+def skip_field(app, what, name, member, skip, options):
+    """Leave out fields of named tuples: the docstring of the class says what they are."""
+    return True if type(member).__name__ == "_tuplegetter" else None
+
+
 def setup(app):
     app.connect("source-read", insert_configuration)
+    app.connect("autodoc-skip-member", skip_field)
