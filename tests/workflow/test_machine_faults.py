@@ -154,3 +154,19 @@ def test_a_damaged_file_is_named_and_made_again_once_deleted(finished):
     assert "delete it and run the workflow again" in output and "Traceback" not in output
     (finished / tracks).unlink()
     assert planned(snakemake(finished, str(split), "--dry-run"))["select_tracks"] == 1
+
+
+@pytest.mark.parametrize("left", ["split-random", "mel", "artist"])
+def test_a_checkpoint_that_was_killed_while_it_wrote_is_made_again(finished, left):
+    """Files of the digests that are there, and others that are not, must never pass for done."""
+    digests = finished / RESULTS / "corpus/digests"
+    for path in digests.iterdir():
+        if path.stem != left:
+            path.unlink()
+    metrics = RESULTS / "tables/metrics.csv"
+    (finished / metrics).unlink()
+    assert planned(snakemake(finished, "--dry-run"))["digest_contents"] == 1
+    output = snakemake(finished)
+    assert "<TBD>" not in output
+    assert (finished / metrics).exists() and len(list(digests.iterdir())) == 7
+    assert "train_network" not in output

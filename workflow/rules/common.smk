@@ -88,7 +88,9 @@ AGF_VARIANTS = agf_variants(config)
 OWN_RUNS = runs(config)
 PROTOCOL_RUNS = {protocol: runs(config, protocol) for protocol in protocols(config)}
 CLUSTERING_RUNS = {clustering: runs(config, clustering=clustering) for clustering in clusterings(config)}
-DIGESTS = (*COLUMNS, *FEATURES, *(f"split-{split}" for split in ALL_SPLITS))
+# The one written last stands first: Snakemake takes a checkpoint for done where its first file is there, and a job that
+# was killed may have left some of them.
+DIGESTS = (*(f"split-{split}" for split in reversed(ALL_SPLITS)), *reversed(FEATURES), *reversed(COLUMNS))
 CASE_FOLDERS = list(
     dict.fromkeys(run[3] for study in (PROTOCOL_RUNS, CLUSTERING_RUNS) for cases in study.values() for run in cases)
 )

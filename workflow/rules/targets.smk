@@ -137,6 +137,9 @@ if GENERATED:
 rule targets:
     input:
         rules.features.input,
+        # Asked for here as well, so that Snakemake sees it in the plan from the start: a file of it that is lost, or the
+        # mark that a killed job leaves, would not be noticed otherwise.
+        rules.digest_contents.output,
         rules.audit_corpus.output,
         all_target_files("parquet"),
         expand(AGREEMENT, agf=SPLIT),

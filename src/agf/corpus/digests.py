@@ -32,6 +32,7 @@ def write_digests(tracks, genres, splits, feature_paths, out):
     feature_paths : dict of str to list of path
         For each of :data:`FEATURES`, its shard files; only ``track_id`` and ``digest`` are read.
     out : dict of str to path
+        Written in this order, whatever the order of `out`: columns, features, splits.
         ``corpus/digests/{name}.json`` for each of :data:`COLUMNS` and :data:`FEATURES`, and for
         each split ``split-{split}``: the number of ``tracks``, and the ``sha256`` of their ids with
         what the digest is over.
