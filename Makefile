@@ -1,6 +1,7 @@
 # make demo   sets up .venv and runs the whole workflow on the generated demo corpus
 # make test   sets up .venv and passes the tests
 # make test-long   kills a run again and again, an hour or so, not timed yet: docs/reliability.md
+# make docs   builds the documentation: docs/_build/html/index.html
 # make lint   checks style of code and rules
 # make lock   writes requirements.lock anew from pyproject.toml
 
@@ -9,7 +10,7 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-long lint lock setup
+.PHONY: demo test test-long docs lint lock setup
 .DELETE_ON_ERROR:
 
 demo: setup
@@ -21,6 +22,10 @@ test: setup
 
 test-long: setup
 	$(BIN)/pytest -s -m kill tests/kill
+
+docs: setup
+	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html
+	@echo 'docs/_build/html/index.html'
 
 lint: setup
 	$(BIN)/ruff check .
