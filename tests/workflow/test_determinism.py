@@ -17,7 +17,7 @@ pytestmark = pytest.mark.workflow
 # The accent of the umlaut is a character of its own here, as macOS writes it.
 ODD = "-o\u0308dd 'quotes\" $HOME `id` $(id) ;&| *?[x] %s \\ #~ <b \U0001f3b5\nline"
 
-TIMED = ("history.parquet", "provenance.json")
+TIMED = ("history.parquet", "provenance.json", "report.html")
 """Files that say how long a run took, or where it was."""
 
 
