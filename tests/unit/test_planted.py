@@ -142,7 +142,7 @@ def test_page_and_figure_hold_every_rate_and_case(tmp_path, n_splits):
     root = ElementTree.parse(tmp_path / "a/planted.svg").getroot()
     clipped = [group for group in root.iter(f"{SVG}g") if group.get("clip-path")]
     points = [use for group in clipped for use in group.iter(f"{SVG}use")]
-    # Two panels of two cases, two of one difference, and two ends of a bar for each of those.
+    # Of every rate two points in each upper panel, and one difference in each lower one.
     assert len(points) >= 2 * 2 * (2 + 1)
 
 
