@@ -36,15 +36,15 @@ if GENERATED:
             f"{BENCHMARKS}/run_planted/{{noise}}.tsv"
         conda:
             "../../envs/networks.yaml"
-        threads: workflow.cores
+        threads: lambda wildcards: workflow.cores
         resources:
             mem_mb=lambda wildcards, threads, attempt: threads * memory("run_planted")(wildcards, attempt),
             runtime=1440,
         params:
-            # All scripts: the run within this job looks by itself which of its jobs a change concerns.
+            # Not how many jobs share a GPU, which changes no result. All scripts: the run within this job looks by itself which of its jobs a change concerns.
             run=lambda wildcards: settings(
                 "run_planted.py",
-                configuration=noisy_config(RECORDED, NOISE[wildcards.noise]),
+                configuration=noisy_config(config | {"gpu_jobs_per_device": None}, NOISE[wildcards.noise]),
                 scripts=script_hashes(),
             ),
             noise=lambda wildcards: NOISE[wildcards.noise],

@@ -16,8 +16,8 @@ Steps   1. collect_metrics puts the metrics of all cases into one file
 
 TABLES = f"{RESULTS}/tables"
 
-# Where a run computes changes none of its results.
-RECORDED = {key: value for key, value in config.items() if key != "gpu_jobs_per_device"}
+# Where a run computes changes none of its results, nor does what runs beside it (planted.smk).
+RECORDED = {key: value for key, value in config.items() if key not in ("gpu_jobs_per_device", "planted")}
 
 
 rule collect_metrics:
