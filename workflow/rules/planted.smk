@@ -41,7 +41,8 @@ if GENERATED:
             mem_mb=lambda wildcards, threads, attempt: threads * memory("run_planted")(wildcards, attempt),
             runtime=1440,
         params:
-            # Not how many jobs share a GPU, which changes no result. All scripts: the run within this job looks by itself which of its jobs a change concerns.
+            # Not how many jobs share a GPU, which changes no result. All scripts: the run within this job looks by itself
+            # which of its jobs a change concerns.
             run=lambda wildcards: settings(
                 "run_planted.py",
                 configuration=noisy_config(config | {"gpu_jobs_per_device": None}, NOISE[wildcards.noise]),
