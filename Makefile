@@ -1,4 +1,5 @@
 # make demo   sets up .venv and runs the whole workflow on the generated demo corpus
+# make planted   asks of the demo corpus whether artist groups help, at several rates of label noise: docs/planted.md
 # make test   sets up .venv and passes the tests
 # make test-long   kills a run again and again, an hour or so, not timed yet: docs/reliability.md
 # make docs   builds the documentation: docs/_build/html/index.html
@@ -10,12 +11,15 @@ CORES ?= $(shell nproc)
 BIN := .venv/bin
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: demo test test-long docs lint lock setup
+.PHONY: demo planted test test-long docs lint lock setup
 .DELETE_ON_ERROR:
 
 demo: setup
 	$(BIN)/snakemake --cores $(CORES)
 	@$(BIN)/agf summary results/demo
+
+planted: setup
+	$(BIN)/snakemake --cores $(CORES) planted
 
 test: setup
 	$(BIN)/pytest

@@ -5,7 +5,7 @@ and each of these targets stops after its stage:
 
     corpus    ->  features  ->  targets  ->  networks  ->  transfer  ->  tables
 
-`snakemake` alone makes everything. What is made where: docs/files.md.
+`snakemake` alone makes all of these; `snakemake planted` asks whether the groups helped (demo corpus). What is made where: docs/files.md.
 """
 
 import logging
@@ -32,6 +32,7 @@ include: "workflow/rules/targets.smk"
 include: "workflow/rules/networks.smk"
 include: "workflow/rules/transfer.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/planted.smk"
 
 
 localrules:

@@ -63,7 +63,7 @@ def planned(output):
     return {rule: int(count) for rule, count in jobs.items() if rule not in TARGETS}
 
 
-TARGETS = {"all", "corpus", "features", "targets", "networks", "transfer", "tables"}
+TARGETS = {"all", "corpus", "features", "targets", "networks", "transfer", "tables", "planted"}
 
 
 def copy_run(source, target):

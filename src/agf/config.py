@@ -12,13 +12,16 @@ import yaml
 
 from agf.corpus.fma import ARCHIVES
 from agf.errors import UserError
-from agf.study import DRAWN, listed, unknown_in_subset
+from agf.study import DRAWN, chosen_cases, listed, unknown_in_subset
 
 DOWNLOAD_FOLDER = "data/fma"
 """Where FMA is downloaded to, and nothing else is."""
 
 MEANS_SOMETHING = re.compile("[{}]|<[a-z][a-z0-9_]*>")
 """Wildcards and path variables: what Snakemake replaces in the paths of a rule's files."""
+
+MOST_PLANTED = 7
+"""Cases that the figure of the planted groups can tell apart."""
 
 DEMO_FOLDER = {"data_dir": "data/demo", "audio_dir": "audio"}
 """Where the demo corpus is generated, and nowhere else."""
@@ -80,6 +83,7 @@ def check_config(config, schema):
             f"{config['min_seconds']}: every longer track would be too short."
         )
     _check_study(config)
+    _check_planted(config)
     _check_names(config)
     _check_source(config)
 
@@ -121,13 +125,28 @@ def is_downloaded(config):
     )
 
 
-def _check_study(config):
+def _check_subset(config, key):
     unknown = unknown_in_subset(config)
     if unknown is not None:
         raise UserError(
-            f"config key study.subset: {unknown!r} is no combination of tasks, in the order gsedm, "
+            f"config key {key}: {unknown!r} is no combination of tasks, in the order gsedm, "
             "and no case like stn-gs, mtn-gsedm or wstn-3."
         )
+
+
+def _check_planted(config):
+    as_study = config | {"study": {"subset": config["planted"]["subset"]}}
+    _check_subset(as_study, "planted.subset")
+    cases = [case.name for case in chosen_cases(as_study)]
+    if "stn-g" not in cases or not 2 <= len(cases) <= MOST_PLANTED:
+        raise UserError(
+            f"config key planted.subset stands for {', '.join(cases)}: give g, which the others "
+            f"are compared with, and others, {MOST_PLANTED} cases in all at most."
+        )
+
+
+def _check_study(config):
+    _check_subset(config, "study.subset")
     sizes = config["agf"]["dictionary_size"]
     lengths = {len(size) for size in sizes.values() if isinstance(size, list) and len(size) > 1}
     if len(lengths) > 1:

@@ -326,3 +326,41 @@ def leaks(config):
             "(agf.fit_on: all)."
         )
     return sentences
+
+
+def noise_name(noise):
+    """Return the name of the run with a rate of label noise: ``noise-0.15``."""
+    return f"noise-{float(noise)}"
+
+
+def noisy_config(config, noise):
+    """Return the configuration of the demo corpus' study with another rate of label noise.
+
+    Parameters
+    ----------
+    config : dict
+        The merged configuration of the demo corpus.
+    noise : float
+        Share of albums annotated with another genre.
+
+    Returns
+    -------
+    dict
+        The run's own protocol and clustering, on the splits and for the cases of section
+        ``planted``. The corpus is taken as music in FMA's layout: see
+        :func:`agf.nested.prepare_noisy_run`.
+    """
+    planted, own = config["planted"], protocols(config)[0]
+    repeats = planted["repeats"] if own.kind in DRAWN else 1
+    return config | {
+        "corpus": noise_name(noise),
+        "source": "fma",
+        "data_dir": "data",
+        "split": config["split"] | {"kind": own.kind, "repeats": repeats},
+        "agf": agf_variants(config)[own.kind],
+        "transfer": config["transfer"] | {"fit_rows": own.fit_rows},
+        "study": {"subset": planted["subset"]},
+        "demo": config["demo"] | {"label_noise": noise},
+        # Another rate beside this one is none of its business.
+        "planted": planted | {"label_noise": [noise]},
+    }

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[2]
-TARGETS = {"corpus", "features", "targets", "networks", "transfer", "tables"}
+TARGETS = {"corpus", "features", "targets", "networks", "transfer", "tables", "planted"}
 STAGES = ["corpus", "features", "targets", "networks", "transfer", "evaluation"]
 MODULES = sorted((ROOT / "src" / "agf").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))

@@ -24,7 +24,7 @@ from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
 from agf.faults import check_writable, describe_future_dates, mend_future_dates
 from agf.keyed_random import seed_of_draw
-from agf.lifeline import announce_run
+from agf.lifeline import announce_run, end_with_run
 from agf.locks import hold_run
 from agf.study import (
     agf_of_cases,
@@ -38,6 +38,7 @@ from agf.study import (
     leaks,
     listed,
     network_folder,
+    noisy_config,
     protocols,
     runs,
     split_of,
@@ -65,6 +66,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 # The conda environments hold libraries; the package itself always comes from this checkout.
 os.environ.update(PYTHONPATH=f"{workflow.basedir}/src")
+if workflow.is_main_process:
+    # A run within a run (planted.smk) ends with the job that started it.
+    end_with_run()
 announce_run()
 
 METADATA = [f"{config['data_dir']}/fma_metadata/{name}.csv" for name in ("tracks", "genres")]
@@ -105,6 +109,7 @@ wildcard_constraints:
     task="[gsedm]",
     network="(stn|mtn|wstn)-[a-z0-9]+",
     case="(stn|mtn|wstn)-[a-z0-9]+",
+    noise=r"\d[0-9.e-]*",
 
 
 def settings(script, **values):

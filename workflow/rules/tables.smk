@@ -20,8 +20,8 @@ TABLES = f"{RESULTS}/tables"
 FIRST_RUN = [folder for split, seed, _, folder in OWN_RUNS if (split, seed) == (SPLIT, SEED)]
 FIRST_NETWORKS = f"{RESULTS}/networks/{SPLIT}/seed{SEED}"
 
-# Where a run computes changes none of its results.
-RECORDED = {key: value for key, value in config.items() if key != "gpu_jobs_per_device"}
+# Where a run computes changes none of its results, nor does what runs beside it (planted.smk).
+RECORDED = {key: value for key, value in config.items() if key not in ("gpu_jobs_per_device", "planted")}
 
 
 def in_report(path, category, label, caption):

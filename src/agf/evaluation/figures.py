@@ -103,13 +103,27 @@ def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=N
         sentences = [explanation, *footnote.splitlines()]
         footnotes = "\n".join(fill(sentence, FOOTNOTE_WIDTH) for sentence in sentences)
         figure.supxlabel(footnotes, x=0.01, ha="left", fontsize=7.5, color="0.35")
-        # Without these keys the files would carry the date and matplotlib's version.
-        for path, kind, metadata in (
-            (png_path, "png", {"Software": None}),
-            (svg_path, "svg", {"Date": None, "Creator": None}),
-        ):
-            with replacing(path) as temporary:
-                figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
+        write_figure(figure, png_path, svg_path)
+
+
+def write_figure(figure, png_path, svg_path, description=None):
+    """Write a figure as PNG and SVG; the same figure gives the same bytes.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    png_path, svg_path : str or pathlib.Path
+        The files to write; the PNG has 200 dots per inch.
+    description : str, optional
+        What the figure shows, in words, for the files' metadata.
+    """
+    # Without these keys the files would carry the date and matplotlib's version.
+    for path, kind, metadata in (
+        (png_path, "png", {"Software": None, "Description": description}),
+        (svg_path, "svg", {"Date": None, "Creator": None, "Description": description}),
+    ):
+        with replacing(path) as temporary:
+            figure.savefig(temporary, format=kind, dpi=200, metadata=metadata)
 
 
 def _draw_system(axes, rows, score, system, deviations):
