@@ -2,7 +2,7 @@
 
 Reads   {data_dir}/{audio_dir}, features/{mel,mfcc,essentia}/{shard}.parquet
 Writes  planted/noise-{noise}/ (a whole run in a folder of its own), planted/noise-{noise}/scores.csv,
-        planted/planted (.csv, .md, .tex, .png, .svg)
+        planted/planted (.csv, .md, .tex, .html, .png, .svg)
 Steps   1. run_planted runs the workflow itself once more with another rate of label noise, up to the cases'
            predictions, and scores them against annotated and true genres
         2. draw_planted puts all rates into one table and one figure
@@ -62,7 +62,7 @@ if GENERATED:
             contents=after("digests", contents("artist")),
             scores=expand(rules.run_planted.output.scores, noise=NOISE),
         output:
-            expand(f"{PLANTED}/planted.{{kind}}", kind=["csv", "md", "tex", "png", "svg"]),
+            expand(f"{PLANTED}/planted.{{kind}}", kind=["csv", "md", "tex", "html", "png", "svg"]),
         log:
             f"{LOGS}/draw_planted.log",
         benchmark:

@@ -192,7 +192,7 @@ def write_planted(paths, stem, epochs, warnings=()):
         "Without label noise both kinds of labels are the same.",
     ]
     title = "Genre alone and with artist groups, by label noise, on the demo corpus"
-    _, page, _ = write_table(stem, summary, title, sentences, warnings, shown=_shown(summary))
+    _, page, *_ = write_table(stem, summary, title, sentences, warnings, shown=_shown(summary))
     png, svg = stem.with_suffix(".png"), stem.with_suffix(".svg")
     # An image in the table's LaTeX would be one more file to find.
     text = page.read_text(encoding="utf-8")
