@@ -89,7 +89,7 @@ def test_demo_targets_agree_with_the_planted_groups(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--config", "sead=1"], "config key sead is unknown; did you mean seed?"),
+        (["--config", "sead=1"], "config key sead is unknown; did you mean seeds?"),
         (["--config", "data_dir=nowhere"], "config key data_dir: nowhere does not exist."),
         (["--config", "split={kind: date}"], "config key split.kind is 'date'"),
     ],

@@ -118,7 +118,14 @@ def settings(script, **values):
     It is one dict because Snakemake compares params as a set of values, in which two swapped values would not be seen.
     """
     path = workflow.source_path(f"../scripts/{script}")
-    return {"code": code_hash(scripts=(path,)), **values}
+    return {"code": code_hash(scripts=(path,)), **in_order(values)}
+
+
+def in_order(value):
+    """Return settings with sorted keys: in what order they stand depends on which ones a --configfile names."""
+    if isinstance(value, dict):
+        return {key: in_order(value[key]) for key in sorted(value)}
+    return value
 
 
 def memory(name):
