@@ -287,6 +287,18 @@ def provenance_files(wildcards):
     return [*corpus, *digests, *split, *targets, *networks, *cases, *case_files(trained, "mlp.safetensors")]
 
 
+def in_report(path, category, label, caption):
+    """Mark a file for Snakemake's report. One label each: with more, a category of unequal ones opens empty."""
+    return report(path, category=category, labels={"what": label}, caption=f"../report/{caption}.rst")
+
+
+def design_of_report():
+    """Return a hash of the page's templates, style and script, which a hash of the code does not see."""
+    folder = Path(workflow.basedir, "src/agf/evaluation/report")
+    paths = sorted(path for path in folder.rglob("*.*") if path.suffix in (".html", ".css", ".js"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
+
+
 def look_before_start():
     """Make sure, before the first job of a run, that results can be written, by no other run, and dates be gone by."""
     try:

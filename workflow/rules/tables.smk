@@ -24,18 +24,6 @@ FIRST_NETWORKS = f"{RESULTS}/networks/{SPLIT}/seed{SEED}"
 RECORDED = {key: value for key, value in config.items() if key not in ("gpu_jobs_per_device", "planted")}
 
 
-def in_report(path, category, label, caption):
-    """Mark a file for Snakemake's report. One label each: with more, a category of unequal ones opens empty."""
-    return report(path, category=category, labels={"what": label}, caption=f"../report/{caption}.rst")
-
-
-def design_of_report():
-    """Return a hash of the page's templates, style and script, which a hash of the code does not see."""
-    folder = Path(workflow.basedir, "src/agf/evaluation/report")
-    paths = sorted(path for path in folder.rglob("*.*") if path.suffix in (".html", ".css", ".js"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
-
-
 rule collect_metrics:
     input:
         contents=after("digests", contents("genre_top")),
