@@ -1,4 +1,4 @@
-"""A model folder for tests of the page: an ONNX file written by hand."""
+"""A model folder for tests of the page: an ONNX file written by hand, and made-up artist groups."""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -10,12 +10,23 @@ from agf.provenance import file_digest
 RATE = 22050
 N_BANDS, N_FRAMES = 128, 43
 GENRES = ["Electronic", "Folk", "Hip-Hop", "Jazz", "Old-Time / Historic", "Pop", "Rock", "Spoken"]
+N_TOPICS = 6
+ARTISTS = ["The <b>Ninth</b> Wave", "Åsa & Björn", "Mutabaruka Sound System", "Trio Noir"]
 
 
 def write_page_model(folder):
     """Write a model folder of case mtn-gs whose genres are shades of high and low; return it."""
     folder.mkdir(parents=True)
     _write_onnx(folder / "model.onnx")
+    groups = [
+        {
+            "size": 1 / N_TOPICS,
+            "artists": [[f"{name} {topic}", 0.9 - 0.1 * i] for i, name in enumerate(ARTISTS)],
+            "genres": [[GENRES[topic], 0.6], [GENRES[topic + 1], 0.3]],
+        }
+        for topic in range(N_TOPICS)
+    ]
+    write_json({"s": groups}, folder / "groups.json")
     config = {
         "format": FORMAT,
         "case": "mtn-gs",
@@ -30,9 +41,10 @@ def write_page_model(folder):
         },
         "window": {"frames": N_FRAMES, "hop_frames": 21},
         "excerpt": {"max_duration": None, "offset": "middle"},
-        "onnx": {"file": "model.onnx"},
+        "groups": "groups.json",
+        "onnx": {"file": "model.onnx", "outputs": ["probabilities", "topics_s"]},
         "trained_on": {"corpus": "small"},
-        "sha256": {"model.onnx": file_digest(folder / "model.onnx")},
+        "sha256": {name: file_digest(folder / name) for name in ("groups.json", "model.onnx")},
     }
     write_json(config, folder / "config.json")
     return folder
@@ -48,26 +60,27 @@ def music(seconds, seed=0):
 
 
 def _write_onnx(path):
-    """Softmax of weighted means of the bands, whose centres are mixed."""
+    """Softmax of weighted means of the bands, for genres and for topics."""
+    rng = np.random.default_rng(0)
     bands = np.linspace(0, 1, N_BANDS)
-    order = np.random.default_rng(0).permutation(len(GENRES))
-    centres = np.linspace(0.05, 0.95, len(GENRES))[order]
-    weights = np.exp(-(((bands[:, None] - centres) / 0.1) ** 2))
-    weights = (0.25 * weights / weights.sum(0)).astype(np.float32)
+    constants, nodes = {"axes": np.array([2])}, []
+    nodes.append(helper.make_node("ReduceMean", ["mel_db", "axes"], ["bands"], keepdims=0))
+    for name, n in (("probabilities", len(GENRES)), ("topics_s", N_TOPICS)):
+        centres = np.linspace(0.05, 0.95, n)[rng.permutation(n)]
+        weights = np.exp(-(((bands[:, None] - centres) / 0.1) ** 2))
+        constants[f"weights_{name}"] = (0.25 * weights / weights.sum(0)).astype(np.float32)
+        nodes.append(helper.make_node("MatMul", ["bands", f"weights_{name}"], [f"logits_{name}"]))
+        nodes.append(helper.make_node("Softmax", [f"logits_{name}"], [name], axis=1))
     value = helper.make_tensor_value_info
     graph = helper.make_graph(
-        [
-            helper.make_node("ReduceMean", ["mel_db", "axes"], ["bands"], keepdims=0),
-            helper.make_node("MatMul", ["bands", "weights"], ["logits"]),
-            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
-        ],
+        nodes,
         "page",
         [value("mel_db", TensorProto.FLOAT, ["windows", N_BANDS, N_FRAMES])],
-        [value("probabilities", TensorProto.FLOAT, ["windows", len(GENRES)])],
         [
-            numpy_helper.from_array(np.array([2]), "axes"),
-            numpy_helper.from_array(weights, "weights"),
+            value("probabilities", TensorProto.FLOAT, ["windows", len(GENRES)]),
+            value("topics_s", TensorProto.FLOAT, ["windows", N_TOPICS]),
         ],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
     path.write_bytes(model.SerializeToString())

@@ -32,6 +32,7 @@ TRANSFER = {
     "fit_rows": "train",
 }
 GENRES = ["Folk", "Hip-Hop", "Old-Time / Historic"]
+N_TOPICS = 5
 CASES = ("stn-gs", "mtn-gs", "wstn-2")
 TRACKS = {
     # Sample rate, channels, seconds and suffix; every second track is for evaluation.
@@ -71,10 +72,18 @@ def write_small_run(folder):
         rate, channels, seconds, _ = TRACKS[i]
         soundfile.write(audio / path, music(i, rate, channels, seconds), rate)
     genre_top = np.array(GENRES)[ids % 3]
-    tracks = {"track_id": ids, "path": paths, "artist_id": ids // 2, "genre_top": genre_top}
+    artists = np.where(ids // 2 == 3, None, [f"Artist {i // 2}" for i in ids])
+    tracks = {
+        "track_id": ids,
+        "path": paths,
+        "artist_id": ids // 2,
+        "artist": artists,
+        "genre_top": genre_top,
+    }
     write_parquet(tracks, results / "corpus" / "tracks.parquet")
     part = np.where(ids % 2 == 0, "evaluation", "train")
     write_parquet({"track_id": ids, "part": part}, results / "splits" / "random.parquet")
+    _write_topics(results)
     _write_features(results, audio, ids, paths)
     for name in ("stn-g", "stn-s", "mtn-gs", "wstn-2"):
         _write_network(results, name)
@@ -82,6 +91,15 @@ def write_small_run(folder):
         _write_case(results, name)
     _write_provenance(results)
     return results
+
+
+def _write_topics(results):
+    """Artist i belongs to topic i by 0.6 and to the others by 0.1; artist 5 has no topics."""
+    topics = np.full((6, N_TOPICS), 0.1) + 0.5 * np.eye(6, N_TOPICS)
+    topics[5] = np.nan
+    columns = {"artist_id": np.arange(6), "n_tracks": np.ones(6, int)}
+    columns |= {f"topic_{topic:02d}": topics[:, topic] for topic in range(N_TOPICS)}
+    write_parquet(columns, results / "targets" / "random" / "s.parquet")
 
 
 def _write_features(results, audio, ids, paths):
@@ -103,7 +121,7 @@ def _write_features(results, audio, ids, paths):
 
 def _write_network(results, name):
     torch.manual_seed(len(name))
-    network, n_outputs = network_by_name(name), {"g": len(GENRES), "s": 5}
+    network, n_outputs = network_by_name(name), {"g": len(GENRES), "s": N_TOPICS}
     model = build_network(network, {task: n_outputs[task] for task in network.tasks}, 0.1)
     scaler = load_scaler(results / "networks" / "random" / "scaler.parquet")
     metadata = {
@@ -146,7 +164,9 @@ def _write_case(results, name):
 
 def _write_provenance(results):
     files = sorted(
-        path for part in ("networks", "cases") for path in Path(results, part).rglob("*.*")
+        path
+        for part in ("networks", "cases", "targets")
+        for path in Path(results, part).rglob("*.*")
     )
     provenance = {
         "configuration": {
@@ -162,7 +182,7 @@ def _write_provenance(results):
                 "dictionary": "kmeans",
                 "dictionary_size": {"m": 16, "d": 16, "e": 4},
                 "groups": "lda",
-                "n_topics": 5,
+                "n_topics": N_TOPICS,
             },
             **EXCERPT,
         },

@@ -116,6 +116,9 @@ def test_several_files_at_once_a_wrong_one_among_them(
     assert "no audio file that can be read here" in wrong.inner_text()
     assert wrong.locator("button").count() == 0
     assert page.locator("#genres tr").count() == 6
+    assert page.locator("#groups li").count() == 3
+    # A name of an artist is text, whatever is in it.
+    assert "The <b>Ninth</b> Wave" in page.locator("#groups").inner_text()
     page.locator("#list button", has_text="night drive.wav").click()
     assert page.locator("#title").inner_text() == "night drive.wav"
     page.evaluate("document.getElementById('audio').currentTime = 9")

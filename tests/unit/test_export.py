@@ -29,7 +29,7 @@ def test_a_folder_holds_every_network_of_the_case_as_it_was_trained(small_run, e
     folder, results = exported("stn-gs"), small_run / "results" / "small"
     files = {path.name for path in folder.iterdir()}
     weights = {"stn-g.safetensors", "stn-s.safetensors", "mlp.safetensors"}
-    assert files == weights | {"README.md", "config.json", "model.onnx"}
+    assert files == weights | {"README.md", "config.json", "groups.json", "model.onnx"}
     trained = results / "networks" / "random" / "seed0" / "stn-s" / "weights.safetensors"
     assert (folder / "stn-s.safetensors").read_bytes() == trained.read_bytes()
     one_network = {path.name for path in exported("mtn-gs").iterdir()}
@@ -62,8 +62,31 @@ def test_the_configuration_says_how_windows_are_made(small_run, exported):
 def test_the_configuration_has_the_digest_of_every_file_that_is_read(exported):
     folder = exported("mtn-gs")
     digests = read_config(folder)["sha256"]
-    assert set(digests) == {"model.onnx", "mlp.safetensors", "mtn-gs.safetensors"}
+    weights = {"mlp.safetensors", "mtn-gs.safetensors"}
+    assert set(digests) == weights | {"groups.json", "model.onnx"}
     assert all(file_digest(folder / name) == digest for name, digest in digests.items())
+
+
+def test_groups_name_their_artists_and_genres(exported):
+    """Shares as the run in small sets them, artist 5 left out; genres counted by hand.
+
+    Artist i has tracks 2 i and 2 i + 1, artist 0 only track 1, and track t the genre t mod 3:
+    Hip-Hop; Old-Time, Folk; Hip-Hop, Old-Time; Folk, Hip-Hop; Old-Time, Folk of artists 0 to 4.
+    """
+    (topics,) = json.loads((exported("mtn-gs") / "groups.json").read_text()).values()
+    assert len(topics) == 5
+    assert topics[1]["size"] == pytest.approx(0.2)
+    names = [name for name, _ in topics[3]["artists"]]
+    # Artist 3 has no name.
+    assert names == ["artist 3", "Artist 0", "Artist 1", "Artist 2"]
+    assert topics[3]["artists"][0][1] == pytest.approx(0.6)
+    # 0.1 for each track and 0.5 more for the two of artist 3: 1.9 in all.
+    genres = dict(topics[3]["genres"])
+    assert list(genres)[2] == "Old-Time / Historic"
+    assert genres == pytest.approx(
+        {"Folk": 0.8 / 1.9, "Hip-Hop": 0.8 / 1.9, "Old-Time / Historic": 0.3 / 1.9}
+    )
+    assert json.loads((exported("wstn-2") / "groups.json").read_text()) == {}
 
 
 def test_the_same_results_give_the_same_bytes(small_run, exported, tmp_path):

@@ -93,7 +93,7 @@ def test_a_file_needs_one_window(tmp_path, model):
 
 def test_mean_and_majority_by_hand():
     windows = np.array([[0.6, 0.4, 0.0], [0.5, 0.5, 0.0], [0.0, 0.1, 0.9]], np.float32)
-    prediction = Prediction(windows, np.zeros(3), 1.0, None)
+    prediction = Prediction(windows, np.zeros(3), 1.0, None, {})
     np.testing.assert_allclose(prediction.mean(), [1.1 / 3, 1 / 3, 0.3], atol=1e-7)
     np.testing.assert_allclose(prediction.majority(), [2 / 3, 0, 1 / 3])
 

@@ -12,7 +12,7 @@ import soundfile
 from page_model import GENRES, RATE, music, write_page_model
 
 from agf.cli import main
-from agf.predict import Prediction, load, predict_file
+from agf.predict import load, predict_file
 
 pytest.importorskip("fastapi", reason="fastapi is not installed")
 
@@ -72,15 +72,16 @@ def test_a_file_gets_the_prediction_of_agf_predict(client, tracks, folder, uploa
     assert list(uploads.iterdir()) == []
 
 
-def test_a_curve_averages_neighbouring_windows():
-    """Five windows on two points: the first two, and the last three."""
-    windows = np.array([[0.2], [0.4], [0.3], [0.6], [0.9]], np.float32)
-    seconds, curve = Prediction(windows, np.arange(5.0), 5.0, None).curve(2)
-    np.testing.assert_allclose(seconds, [0.5, 3.0])
-    np.testing.assert_allclose(curve, [[0.3], [0.6]], atol=1e-7)
-    np.testing.assert_array_equal(
-        Prediction(windows, np.arange(5.0), 5.0, None).curve(9)[1], windows
-    )
+def test_the_nearest_groups_are_those_the_network_finds_most_probable(client, tracks, folder):
+    answer = client.post("/predict", content=tracks["b.flac"].read_bytes()).json()
+    topics = predict_file(load(folder), tracks["b.flac"]).topics["s"]
+    (task,) = answer["groups"]
+    assert task["task"] == "subgenre"
+    numbers = [group["number"] for group in task["groups"]]
+    assert numbers == np.argsort(-topics)[:3].tolist()
+    for group in task["groups"]:
+        assert group["probability"] == topics[group["number"]]
+        assert group["artists"][3][0] == f"Trio Noir {group['number']}"
 
 
 def test_the_page_is_told_of_the_model(client):

@@ -104,7 +104,7 @@ def test_frames_read_are_those_of_the_stored_features(tmp_path, small_blocks):
 @pytest.fixture
 def stand_in():
     """A model that says how loud a window is: the mean of its dB."""
-    return Model(CONFIG, lambda windows: np.tile(windows.mean((1, 2))[:, None], 2))
+    return Model(CONFIG, lambda windows: (np.tile(windows.mean((1, 2))[:, None], 2), {}))
 
 
 def test_windows_are_where_the_training_had_them(tmp_path, stand_in):

@@ -113,8 +113,8 @@ dict(zip(model.genres, prediction.mean()))
 
 `model.onnx` is the whole system. Input `mel_db`: float32, windows x {spectrogram["n_mels"]} mel
 bands x {frames} frames, in dB and unscaled. Output `probabilities`: float32, windows x
-{len(genres)} genres, in the order of `genres` in `config.json`. When it was exported, its largest
-difference from PyTorch was {config["onnx"]["max_difference"]:.1e}.
+{len(genres)} genres, in the order of `genres` in `config.json`.{_topics_text(config)} When it was
+exported, its largest difference from PyTorch was {config["onnx"]["max_difference"]:.1e}.
 
 ## Intended use
 
@@ -204,6 +204,17 @@ def _leaks(trained_on):
     if trained_on["fit_on"] == "all":
         lines.append("- **The artist groups were fitted on the evaluation tracks as well.**\n")
     return "".join(lines)
+
+
+def _topics_text(config):
+    """Return a sentence on the ONNX file's outputs beside the genres, or nothing."""
+    topics = [f"`{name}`" for name in config["onnx"]["outputs"][1:]]
+    if not topics:
+        return ""
+    return (
+        f" Beside it {', '.join(topics)}: float32, windows x artist groups, which `groups.json` "
+        "describes in their order."
+    )
 
 
 def _overlap_text(shared):

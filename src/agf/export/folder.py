@@ -9,14 +9,15 @@ from pathlib import Path
 from agf.corpus.tracks import read_part, read_tracks
 from agf.errors import UserError
 from agf.export.card import model_card
-from agf.export.onnx_file import OPSET, TOLERANCE, check_onnx, write_onnx
+from agf.export.groups import describe_groups
+from agf.export.onnx_file import OPSET, TOLERANCE, check_onnx, output_names, write_onnx
 from agf.export.system import load_system
 from agf.files import write_json, write_text
 from agf.networks.model import load_weights
 from agf.predict.model import FORMAT
 from agf.provenance import file_digest
 from agf.study import agf_of_cases, agf_variants, network_folder, split_of, splits
-from agf.tasks import all_cases, case_by_name
+from agf.tasks import AGF_TASKS, all_cases, case_by_name
 from agf.transfer.mlp import load_mlp
 
 SPECTROGRAM = ("sample_rate", "n_fft", "hop_length", "n_mels", "top_db")
@@ -34,8 +35,9 @@ def export_case(results, name, out, split=None, seed=None):
         one is written (``stn-g``).
     out : str or pathlib.Path
         The folder to write: ``config.json``, ``model.onnx``, the weights of the networks and of the
-        MLP as safetensors, and a model card, ``README.md``. A model folder that is there already is
-        replaced. The same results give the same bytes.
+        MLP as safetensors, the artist groups of its AGF tasks, ``groups.json``, and a model card,
+        ``README.md``. A model folder that is there already is replaced. The same results give the
+        same bytes.
     split : str, optional
         A folder of ``results/{corpus}/cases``: the split, with what differs from the run's own
         (:mod:`agf.study`); by default the run's own split.
@@ -70,7 +72,13 @@ def export_case(results, name, out, split=None, seed=None):
             / network
             / "weights.safetensors"
         )
-    needed = [*sources.values(), case_folder / "predictions.parquet", case_folder / "metrics.json"]
+    targets = {
+        task: results / "targets" / agf / f"{task}.parquet"
+        for task in case.tasks
+        if task in AGF_TASKS
+    }
+    scores = [case_folder / "predictions.parquet", case_folder / "metrics.json"]
+    needed = [*sources.values(), *targets.values(), *scores]
     _check_files(results, needed, provenance)
     _check_out(out)
 
@@ -82,14 +90,17 @@ def export_case(results, name, out, split=None, seed=None):
         fit_on = agf_variants(configuration)[agf]["fit_on"]
         config = _describe(case, temporary, provenance, split, seed, fit_on)
         config["onnx"] |= _write_checked_onnx(temporary, config)
+        tracks = read_tracks(results / "corpus" / "tracks.parquet")
+        write_json(describe_groups(targets, tracks), temporary / config["groups"])
         config["sha256"] = {
-            file: file_digest(temporary / file) for file in sorted([*sources, "model.onnx"])
+            file: file_digest(temporary / file)
+            for file in sorted([*sources, config["onnx"]["file"], config["groups"]])
         }
         metrics = json.loads((case_folder / "metrics.json").read_text(encoding="utf-8"))
         card = model_card(
             config,
             configuration,
-            read_tracks(results / "corpus" / "tracks.parquet"),
+            tracks,
             read_part(results / "splits" / f"{split_of(split)}.parquet", "train"),
             case_folder / "predictions.parquet",
             metrics,
@@ -194,11 +205,11 @@ def _describe(case, folder, provenance, split, seed, fit_on):
         "excerpt": {key: configuration[key] for key in ("max_duration", "offset")},
         "networks": networks,
         "mlp": "mlp.safetensors",
+        "groups": "groups.json",
         "onnx": {
             "file": "model.onnx",
             "opset": OPSET,
             "input": "mel_db",
-            "output": "probabilities",
             "tolerance": TOLERANCE,
         },
         "trained_on": {
@@ -221,4 +232,5 @@ def _write_checked_onnx(folder, config):
     path = folder / config["onnx"]["file"]
     n_frames = config["window"]["frames"]
     write_onnx(system, config["spectrogram"]["n_mels"], n_frames, path)
-    return {"max_difference": check_onnx(system, n_frames, path)}
+    difference = check_onnx(system, n_frames, path)
+    return {"outputs": output_names(system), "max_difference": difference}

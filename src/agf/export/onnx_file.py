@@ -14,7 +14,7 @@ from agf.errors import UserError
 from agf.files import replacing
 from agf.keyed_random import generator
 from agf.networks.model import MaxPooling
-from agf.predict.model import open_onnx
+from agf.predict.model import PROBABILITIES, TOPICS, open_onnx
 
 OPSET = 20
 
@@ -35,8 +35,9 @@ def write_onnx(system, n_bands, n_frames, path):
     n_bands, n_frames : int
         Size of a window.
     path : str or pathlib.Path
-        The file: input ``mel_db`` float32 (windows x bands x frames), output ``probabilities``
-        float32 (windows x genres), any number of windows. The same system gives the same bytes.
+        The file: input ``mel_db`` float32 (windows x bands x frames), outputs ``probabilities``
+        float32 (windows x genres) and for each AGF task ``topics_{task}`` float32 (windows x
+        topics), any number of windows. The same system gives the same bytes.
     """
     system = copy.deepcopy(system)
     _use_plain_pooling(system)
@@ -48,7 +49,7 @@ def write_onnx(system, n_bands, n_frames, path):
             verbose=False,
             opset_version=OPSET,
             input_names=["mel_db"],
-            output_names=["probabilities"],
+            output_names=output_names(system),
             dynamic_shapes=({0: torch.export.Dim("windows")},),
         )
     model = _without_notes(program.model_proto)
@@ -57,8 +58,13 @@ def write_onnx(system, n_bands, n_frames, path):
         temporary.write_bytes(model.SerializeToString(deterministic=True))
 
 
+def output_names(system):
+    """Return the names of a system's outputs in ONNX."""
+    return [PROBABILITIES, *(f"{TOPICS}{task}" for task in system.agf_tasks)]
+
+
 def check_onnx(system, n_frames, path, seed=0):
-    """Return the largest difference between the probabilities of onnxruntime and of torch.
+    """Return the largest difference between the outputs of onnxruntime and of torch.
 
     Parameters
     ----------
@@ -87,10 +93,11 @@ def check_onnx(system, n_frames, path, seed=0):
     for n in CHECKED_BATCHES:
         noise = generator(seed, "onnx", n).normal(size=(n, len(mean), n_frames))
         windows = (mean + std * noise).astype(np.float32)
-        found = run(windows)
+        probabilities, topics = run(windows)
         with torch.inference_mode():
-            expected = system(torch.from_numpy(windows)).numpy()
-        difference = max(difference, float(np.abs(found - expected).max()))
+            expected = system(torch.from_numpy(windows))
+        for found, wanted in zip([probabilities, *topics.values()], expected, strict=True):
+            difference = max(difference, float(np.abs(found - wanted.numpy()).max()))
     if not difference <= TOLERANCE:
         raise UserError(
             f"The exported ONNX and torch differ by {difference:.1e} in a probability, more than "

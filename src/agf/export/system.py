@@ -5,6 +5,7 @@ from torch import nn
 
 from agf.networks.crops import Scaler
 from agf.networks.model import load_weights
+from agf.tasks import AGF_TASKS
 from agf.transfer.mlp import load_mlp
 
 
@@ -34,23 +35,38 @@ class WholeSystem(nn.Module):
                 self.register_buffer(f"{part}_{name}", values[:, None])
         self.mlp = mlp
 
+    @property
+    def agf_tasks(self):
+        """Letters of the tasks whose topics are known, in the order of the outputs."""
+        return [task for task, _ in self.sources if task in AGF_TASKS]
+
     def forward(self, mel_db):
-        """Return genre probabilities, float32, shape (windows, genres).
+        """Return genre probabilities and, for each of :attr:`agf_tasks`, topic probabilities.
 
         Parameters
         ----------
         mel_db : torch.Tensor
             float32, shape (windows, bands, frames), dB as :func:`agf.features.mel.dequantise` gives
             them.
+
+        Returns
+        -------
+        probabilities : torch.Tensor
+            float32, shape (windows, genres).
+        *topics : torch.Tensor
+            float32, shape (windows, topics): what the task's own network makes of a window.
         """
         shared = {}
         for name, model in self.models.items():
             mean, std = getattr(self, f"mean_{name}"), getattr(self, f"std_{name}")
             shared[name] = model.shared(((mel_db - mean) / std).unsqueeze(1))
-        features = [
-            self.models[network].features[task](shared[network]) for task, network in self.sources
-        ]
-        return torch.softmax(self.mlp(torch.cat(features, 1)), 1)
+        features, topics = [], []
+        for task, network in self.sources:
+            model = self.models[network]
+            features.append(model.features[task](shared[network]))
+            if task in AGF_TASKS:
+                topics.append(torch.softmax(model.head[task](features[-1]), 1))
+        return torch.softmax(self.mlp(torch.cat(features, 1)), 1), *topics
 
 
 def load_system(folder, config):

@@ -11,8 +11,11 @@ import numpy as np
 from agf.errors import UserError
 from agf.provenance import file_digest
 
-FORMAT = "agf model folder 1"
+FORMAT = "agf model folder 2"
 """What ``config.json`` names itself."""
+
+PROBABILITIES, TOPICS = "probabilities", "topics_"
+"""Names of the ONNX file's outputs; the second ends in the letter of an AGF task."""
 
 BACKENDS = ("onnx", "torch")
 
@@ -28,13 +31,19 @@ class Model(NamedTuple):
     ----------
     config : dict
         ``config.json`` of the model folder.
-    run : callable
+    outputs : callable
         Takes windows in dB, float32, shape (windows, bands, frames), and returns genre
-        probabilities, float32, shape (windows, genres). It may be called from several threads.
+        probabilities, float32, shape (windows, genres), and a dict of topic probabilities by AGF
+        task, float32, shape (windows, topics). It may be called from several threads.
     """
 
     config: dict
-    run: Callable[[np.ndarray], np.ndarray]
+    outputs: Callable[[np.ndarray], tuple[np.ndarray, dict[str, np.ndarray]]]
+
+    def run(self, windows):
+        """Return genre probabilities of windows, float32, shape (windows, genres)."""
+        probabilities, _ = self.outputs(windows)
+        return probabilities
 
     @property
     def genres(self):
@@ -98,6 +107,32 @@ def _read_config(path):
     return config
 
 
+def read_checked(folder, config, file):
+    """Return the bytes of a file of a model folder that ``config.json`` has the digest of.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        What ``agf export`` wrote.
+    config : dict
+        Its ``config.json``.
+    file : str
+        The file's name.
+
+    Returns
+    -------
+    bytes
+
+    Raises
+    ------
+    UserError
+        If the file is missing or was changed.
+    """
+    path = Path(folder) / file
+    _check(path, config["sha256"][file])
+    return path.read_bytes()
+
+
 def _check(path, expected):
     if not path.is_file():
         raise UserError(f"{path} is missing: export the model again.")
@@ -106,7 +141,7 @@ def _check(path, expected):
 
 
 def open_onnx(path, threads):
-    """Return a function that computes windows with an ONNX file, see :attr:`Model.run`."""
+    """Return a function that computes windows with an ONNX file, see :attr:`Model.outputs`."""
     # onnxruntime reports its use to its makers unless told not to before it is imported.
     os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
@@ -115,8 +150,15 @@ def open_onnx(path, threads):
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    (mel,), (probabilities,) = session.get_inputs(), session.get_outputs()
-    return lambda windows: session.run([probabilities.name], {mel.name: windows})[0]
+    (mel,) = session.get_inputs()
+    topics = [o.name for o in session.get_outputs() if o.name.startswith(TOPICS)]
+    tasks = [name.removeprefix(TOPICS) for name in topics]
+
+    def outputs(windows):
+        probabilities, *found = session.run([PROBABILITIES, *topics], {mel.name: windows})
+        return probabilities, dict(zip(tasks, found, strict=True))
+
+    return outputs
 
 
 def _open_torch(folder, config, threads):
@@ -127,8 +169,9 @@ def _open_torch(folder, config, threads):
     torch.set_num_threads(threads)
     system = load_system(folder, config)
 
-    def run(windows):
+    def outputs(windows):
         with torch.inference_mode():
-            return system(torch.from_numpy(windows)).numpy()
+            probabilities, *topics = (x.numpy() for x in system(torch.from_numpy(windows)))
+        return probabilities, dict(zip(system.agf_tasks, topics, strict=True))
 
-    return run
+    return outputs

@@ -26,12 +26,16 @@ class Prediction(NamedTuple):
         Seconds decoded.
     picture : numpy.ndarray or None
         float32, shape (columns, bands): the spectrogram in dB, neighbouring frames averaged.
+    topics : dict of str to numpy.ndarray
+        For each AGF task of the case, float64, shape (topics,): mean over the windows of what the
+        task's network makes of them.
     """
 
     windows: np.ndarray
     seconds: np.ndarray
     duration: float
     picture: np.ndarray | None
+    topics: dict
 
     def mean(self):
         """Return the mean over the windows, float64, shape (genres,) (paper, section 4)."""
@@ -104,16 +108,20 @@ def predict_file(model, path, excerpt=False, columns=None, batch=BATCH):
     with open_spectrogram(os.fsencode(path), settings, size, **piece) as spectrogram:
         n_windows = (spectrogram.n_frames - size) // hop + 1
         probabilities = np.empty((n_windows, len(model.genres)), np.float32)
+        topics = {}
         for first in range(0, n_windows, batch):
             n = min(batch, n_windows - first)
             db = spectrogram.read(first * hop, (n - 1) * hop + size)
             windows = np.lib.stride_tricks.sliding_window_view(db, size, axis=0)[::hop]
-            probabilities[first : first + n] = model.run(np.ascontiguousarray(windows))
+            found, by_task = model.outputs(np.ascontiguousarray(windows))
+            probabilities[first : first + n] = found
+            for task, values in by_task.items():
+                topics[task] = topics.get(task, 0) + values.sum(0, dtype=np.float64) / n_windows
         picture = None if columns is None else _picture(spectrogram, columns)
         n_frames = spectrogram.n_frames
     frame = settings["hop_length"] / settings["sample_rate"]
     middles = (np.arange(n_windows) * hop + (size - 1) / 2) * frame
-    return Prediction(probabilities, middles, (n_frames - 1) * frame, picture)
+    return Prediction(probabilities, middles, (n_frames - 1) * frame, picture, topics)
 
 
 def _picture(spectrogram, columns, frames_at_a_time=4096):

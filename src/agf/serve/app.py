@@ -1,5 +1,6 @@
 """The server behind the page: one model, predictions in a few threads, nothing kept."""
 
+import json
 import logging
 import os
 import socket
@@ -19,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from agf.errors import UserError
 from agf.faults import describe_fault
 from agf.features.audio import AudioError
-from agf.predict.model import load
+from agf.predict.model import load, read_checked
 from agf.predict.track import CURVE_POINTS, predict_file
 from agf.tasks import TASKS
 
@@ -29,6 +30,9 @@ HOST = "127.0.0.1"
 
 LIMIT_BYTES = 200_000_000
 """Largest file taken: some 80 minutes of MP3 at the highest bit rate, 20 minutes of CD."""
+
+SHOWN_GROUPS = 3
+"""Artist groups named for each task."""
 
 CLOSING_SECONDS = 5
 """Seconds that requests get to end when the server is stopped."""
@@ -121,6 +125,7 @@ def build_app(folder, limit=LIMIT_BYTES):
         If the folder is no model folder.
     """
     model = load(folder)
+    groups = json.loads(read_checked(folder, model.config, model.config["groups"]))
     # Prediction leaves Python's lock to numpy, soxr and onnxruntime for most of its time.
     limiter = anyio.CapacityLimiter(max(2, os.cpu_count() or 1))
     # FastAPI's own pages of the interface load scripts from elsewhere.
@@ -167,7 +172,7 @@ def build_app(folder, limit=LIMIT_BYTES):
         except Exception as error:
             logger.exception("a prediction failed")
             return _error(500, describe_fault(error) or "The server failed; its log says why.")
-        return describe_prediction(prediction, model.genres)
+        return describe_prediction(prediction, model.genres, groups)
 
     return app
 
@@ -196,7 +201,7 @@ def describe_model(config, limit):
     }
 
 
-def describe_prediction(prediction, genres):
+def describe_prediction(prediction, genres, groups):
     """Return a prediction as the page reads it.
 
     Parameters
@@ -204,12 +209,16 @@ def describe_prediction(prediction, genres):
     prediction : agf.predict.Prediction
     genres : list of str
         Titles of the genres.
+    groups : dict
+        ``groups.json`` of the model folder.
 
     Returns
     -------
     dict
         ``duration`` in seconds; ``genres``, each with ``title``, ``probability`` (mean over the
-        track) and ``curve``, the most probable first; ``seconds``, the times of the curves.
+        track) and ``curve``, the most probable first; ``seconds``, the times of the curves;
+        ``groups``: for each AGF task its title, ``task``, and the most probable ``groups``, each
+        with ``number``, ``probability`` and what ``groups.json`` says of it.
     """
     mean = prediction.mean()
     seconds, curves = prediction.curve(CURVE_POINTS)
@@ -224,6 +233,16 @@ def describe_prediction(prediction, genres):
             for genre in np.argsort(-mean, kind="stable").tolist()
         ],
         "seconds": seconds.round(3).tolist(),
+        "groups": [
+            {
+                "task": TASKS[task],
+                "groups": [
+                    {"number": topic, "probability": float(topics[topic])} | groups[task][topic]
+                    for topic in np.argsort(-topics, kind="stable")[:SHOWN_GROUPS].tolist()
+                ],
+            }
+            for task, topics in prediction.topics.items()
+        ],
     }
 
 

@@ -137,6 +137,7 @@ function show(track) {
   audio.src = URL.createObjectURL(track.file);
   canvas.setAttribute("aria-valuemax", track.result.duration.toFixed(1));
   drawBars(track.result.genres);
+  drawGroups(track.result.groups);
   follow();
 }
 
@@ -159,6 +160,44 @@ function drawBars(genres) {
   find("genres").replaceChildren(...rows.slice(0, COLOURED));
   find("others").replaceChildren(...rows.slice(COLOURED));
   find("rest").hidden = rows.length <= COLOURED;
+}
+
+function drawGroups(tasks) {
+  const names = (pairs) => pairs.map(([name, share]) => `${name} ${percent(share)}`).join(", ");
+  const parts = tasks.map(({ task, groups }) =>
+    make(
+      "div",
+      {},
+      make("h4", { text: `By ${task}` }),
+      make(
+        "ol",
+        {},
+        ...groups.map((group) =>
+          make(
+            "li",
+            {},
+            make("b", { text: `Group ${group.number}, ${percent(group.probability)}` }),
+            make("span", { text: group.artists.map(([name]) => name).join(", ") }),
+            make("span", { className: "soft", text: names(group.genres) }),
+          ),
+        ),
+      ),
+    ),
+  );
+  if (parts.length) {
+    parts.unshift(
+      make(
+        "div",
+        { className: "wide" },
+        make("h3", { text: "Nearest artist groups" }),
+        make("p", {
+          className: "note",
+          text: "To which group an artist of this sound would belong, as the networks hear it; the artists who belong to it most, and the genres of its artists' tracks.",
+        }),
+      ),
+    );
+  }
+  find("groups").replaceChildren(...parts);
 }
 
 // The curve.

@@ -60,7 +60,7 @@ def group_pages(topics, top_words, tracks, agreement, seed):
     dict or None
         ``tasks``, one entry for each task, and ``agreement``, a table or None. None without topics.
     """
-    of_artists = _artists(tracks)
+    of_artists = artists_by_id(tracks)
     words = {path.name.partition(".")[0]: pd.read_csv(path) for path in top_words}
     targets = {path.stem: pd.read_parquet(path) for path in topics}
     tasks = [
@@ -93,8 +93,21 @@ def topic_genres(shares, genres):
     return np.divide(weighted, totals, out=np.zeros_like(weighted, float), where=totals > 0)
 
 
-def _artists(tracks):
-    """Return artists by id: name, and their tracks by top genre."""
+def artists_by_id(tracks):
+    """Return artists by id: name, and their tracks by top genre.
+
+    Parameters
+    ----------
+    tracks : pandas.DataFrame
+        ``corpus/tracks.parquet``.
+
+    Returns
+    -------
+    names : pandas.Series of str
+        Artists without a name are left out.
+    genres : pandas.DataFrame
+        Number of tracks, one column per top genre.
+    """
     known = tracks.dropna(subset=["artist_id"])
     names = known.groupby("artist_id")["artist"].first().dropna()
     return names, pd.crosstab(known["artist_id"], known["genre_top"])
