@@ -15,7 +15,7 @@ from mel import SETTINGS, choose_clips, write_mel_shard
 
 from agf.errors import UserError
 from agf.features.mfcc_shards import extract_mfcc_shard
-from agf.features.reading import read_mfcc
+from agf.features.reading import read_frames
 
 MFCC = {"n_mfcc": 25, "top_db": SETTINGS["top_db"]}
 OURS, LIBROSA = "a shard from the mel shard", "librosa"
@@ -69,7 +69,7 @@ def main():
         seconds = interleave({OURS: run_ours, LIBROSA: run_librosa}, arguments.rounds)
         out.unlink()
         _, megabytes = peak_memory(extract_mfcc_shard, mel, out, MFCC, "benchmark")
-        stored = read_mfcc([out])[1]
+        stored = read_frames([out], "mfcc")[1]
         expected = [librosa_mfcc(clip).T for clip in clips]
     errors = np.concatenate([(a - b).ravel() for a, b in zip(stored, expected, strict=True)])
     rms, deviation = np.sqrt(np.mean(errors**2)), np.std(np.concatenate(expected), axis=0).mean()

@@ -14,8 +14,12 @@ PACKAGE = Path(__file__).parent
 and with it torch into every command of the workflow."""
 
 
-ASIDE = {"agf.errors", "agf.faults", "agf.job", "agf.lifeline", "agf.locks", "agf.progress"}
-"""Modules that log, guard and end jobs, and decide nothing that is written."""
+ASIDE = {
+    *("agf.errors", "agf.faults", "agf.job", "agf.lifeline", "agf.locks", "agf.progress"),
+    "agf.further_tasks",
+}
+"""Modules that log, guard and end jobs, or say which ones there are, and decide nothing that is
+written."""
 
 
 @cache

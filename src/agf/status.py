@@ -12,7 +12,7 @@ from agf.corpus.selection import describe_scan, describe_selection
 from agf.errors import UserError
 from agf.locks import running
 from agf.study import split_of
-from agf.tasks import AGF_TASKS, all_cases, all_networks
+from agf.tasks import AGF_TASKS, WORDS_OF, all_cases, all_networks
 
 FOLDERS = (
     "corpus",
@@ -94,7 +94,9 @@ def _features(results, unfinished):
     if not shards:
         return ""
     rows, open_shards = [], []
-    for feature in FEATURES:
+    further = dict.fromkeys(name for name in WORDS_OF.values() if name not in FEATURES)
+    logged = [name for name in further if (results / "logs" / f"extract_{name}").is_dir()]
+    for feature in (*FEATURES, *logged):
         counts = []
         for shard in shards:
             last = _last_line(results / "logs" / f"extract_{feature}" / f"{shard}.log")

@@ -20,13 +20,18 @@ stands in the name of the folder of targets, networks and cases: ``random-2.fit_
 from itertools import product
 from typing import NamedTuple
 
-from agf.tasks import AGF_TASKS, all_cases, case_by_name, network_by_name
+from agf.corpus.digests import FEATURES
+from agf.tasks import (
+    AGF_TASKS,
+    ALL_TASKS,
+    WORDS_OF,
+    all_cases,
+    case_by_name,
+    network_by_name,
+)
 
 DRAWN = ("random", "artist", "album")
 """Kinds of split that are drawn, and so can be drawn again."""
-
-FEATURES_OF_WORDS = ("m", "d", "e")
-"""Tasks with a dictionary."""
 
 
 class Protocol(NamedTuple):
@@ -55,7 +60,7 @@ class Clustering(NamedTuple):
     dictionary : str
         ``kmeans``, ``gmm`` or ``sparse_coding``.
     words : tuple of int
-        Words of the dictionaries of m, d and e.
+        Words of the dictionaries of m, d and e, and of those tasks beyond that the run has.
     groups : str
         ``lda``, ``nmf`` or ``kmeans``.
     n_topics : int
@@ -82,7 +87,7 @@ def protocols(config):
 def clusterings(config):
     """Return the :class:`Clustering` s of a configuration, the run's own first."""
     agf = config["agf"]
-    sizes = [listed(agf["dictionary_size"][task]) for task in FEATURES_OF_WORDS]
+    sizes = [listed(agf["dictionary_size"][task]) for task in worded_tasks(config)]
     n_sizes = max(map(len, sizes))
     # A single number goes with all entries of the lists beside it.
     words = list(zip(*(size * n_sizes if len(size) == 1 else size for size in sizes), strict=True))
@@ -134,7 +139,9 @@ def agf_variants(config):
                 variants[name] = config["agf"] | {
                     "fit_on": protocol.fit_on,
                     "dictionary": clustering.dictionary,
-                    "dictionary_size": dict(zip(FEATURES_OF_WORDS, clustering.words, strict=True)),
+                    "dictionary_size": dict(
+                        zip(worded_tasks(config), clustering.words, strict=True)
+                    ),
                     "groups": clustering.groups,
                     "n_topics": clustering.n_topics,
                 }
@@ -232,7 +239,7 @@ def chosen_cases(config):
     ----------
     config : dict
         The merged configuration; ``study.subset`` is null, or lists task combinations, which stand
-        for their STN and MTN cases, and names of cases.
+        for their STN and MTN cases, and names of cases. Null stands for the paper's.
 
     Returns
     -------
@@ -240,19 +247,18 @@ def chosen_cases(config):
         Without aliases, in the order of :func:`agf.tasks.all_cases`.
     """
     subset = config["study"]["subset"]
-    cases = [case for case in all_cases() if case.alias_of is None]
     if subset is None:
-        return cases
+        return [case for case in all_cases() if case.alias_of is None]
     named = set()
     for entry in subset:
         cases_of_entry = [entry] if "-" in entry else [f"stn-{entry}", f"mtn-{entry}"]
         named.update(case_by_name(name).alias_of or name for name in cases_of_entry)
-    return [case for case in cases if case.name in named]
+    return [case for case in all_cases(ALL_TASKS) if case.name in named]
 
 
 def unknown_in_subset(config):
     """Return the first entry of ``study.subset`` that is no combination and no case, or None."""
-    cases = all_cases()
+    cases = all_cases(ALL_TASKS)
     known = {case.name for case in cases} | {case.tasks for case in cases}
     return next((entry for entry in config["study"]["subset"] or [] if entry not in known), None)
 
@@ -266,7 +272,25 @@ def chosen_networks(config):
 def chosen_tasks(config):
     """Return the tasks with artist groups that the chosen networks learn."""
     letters = {task for name in chosen_networks(config) for task in network_by_name(name).tasks}
-    return [task for task in AGF_TASKS if task in letters]
+    return [task for task in ALL_TASKS if task != "g" and task in letters]
+
+
+def agf_tasks(config):
+    """Return the tasks whose artist groups the run makes: the paper's, and chosen ones beyond."""
+    further = [task for task in chosen_tasks(config) if task not in AGF_TASKS]
+    return [*AGF_TASKS, *further]
+
+
+def worded_tasks(config):
+    """Return the tasks with a dictionary, those of :func:`agf_tasks` but s, m first."""
+    paper = [task for task in reversed(AGF_TASKS) if task in WORDS_OF]
+    return [*paper, *(task for task in agf_tasks(config) if task not in AGF_TASKS)]
+
+
+def features(config):
+    """Return the features that the run extracts."""
+    words = [WORDS_OF[task] for task in worded_tasks(config)]
+    return list(dict.fromkeys([*FEATURES, *words]))
 
 
 def scored_names(config):

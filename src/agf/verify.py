@@ -14,6 +14,7 @@ from agf.features.reading import IDENTITY, open_shard
 from agf.features.shards import content_digest
 from agf.provenance import SUMS, file_digest, provenance_hash
 from agf.study import all_splits
+from agf.tasks import WORDS_OF
 
 
 def verify_results(results):
@@ -57,11 +58,13 @@ def verify_results(results):
     for table in sorted((results / "tables").glob("*.md")):
         if expected not in table.read_text(encoding="utf-8", errors="replace"):
             differences.append(f"{table} carries another provenance than {path}.")
-    n_rows, found = _verify_rows(results)
+    extracted = dict.fromkeys([*FEATURES, *WORDS_OF.values()])
+    extracted = [name for name in extracted if f"corpus/digests/{name}.json" in files]
+    n_rows, found = _verify_rows(results, extracted)
     differences += found
     # Of damaged files nothing can be summed up.
     if not differences:
-        differences = _verify_digests(results, splits)
+        differences = _verify_digests(results, splits, extracted)
     return len(files), n_rows, differences
 
 
@@ -86,18 +89,18 @@ def _read_sums(path):
     return sums, []
 
 
-def _feature_paths(results):
+def _feature_paths(results, extracted):
     shards = current_shards(results / "corpus" / "shards")
     return {
         feature: [results / "features" / feature / f"{shard}.parquet" for shard in shards]
-        for feature in FEATURES
+        for feature in extracted
     }
 
 
-def _verify_rows(results):
+def _verify_rows(results, extracted):
     """Compute the digests of all rows of the features anew; return their number, what differs."""
     n_rows, differences = 0, []
-    for feature, paths in _feature_paths(results).items():
+    for feature, paths in _feature_paths(results, extracted).items():
         for path in paths:
             try:
                 for row in _rows(path):
@@ -113,17 +116,17 @@ def _verify_rows(results):
     return n_rows, differences
 
 
-def _verify_digests(results, splits):
+def _verify_digests(results, splits, extracted):
     """Sum up the files anew; return which of the run's digests are others."""
     corpus = results / "corpus"
     with tempfile.TemporaryDirectory(prefix="agf-") as folder:
-        names = [*COLUMNS, *FEATURES, *(f"split-{split}" for split in splits)]
+        names = [*COLUMNS, *extracted, *(f"split-{split}" for split in splits)]
         anew = {name: Path(folder) / f"{name}.json" for name in names}
         write_digests(
             corpus / "tracks.parquet",
             corpus / "genres.parquet",
             {split: results / "splits" / f"{split}.parquet" for split in splits},
-            _feature_paths(results),
+            _feature_paths(results, extracted),
             anew,
         )
         stored = {name: corpus / "digests" / f"{name}.json" for name in names}

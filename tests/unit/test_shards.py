@@ -17,7 +17,7 @@ from agf.features.essentia_shards import extract_essentia_shard
 from agf.features.mel import dequantise, mel_spectrogram_db, quantise
 from agf.features.mfcc import mfcc_from_db
 from agf.features.mfcc_shards import MFCC_SCHEMA, extract_mfcc_shard
-from agf.features.reading import iterate_mels, read_essentia, read_mfcc
+from agf.features.reading import iterate_mels, read_essentia, read_frames
 
 MEL = {
     "sample_rate": 8000,
@@ -325,7 +325,7 @@ def test_mfcc_shard_follows_the_mel_shard(corpus, monkeypatch):
     assert out.read_bytes() == before
     assert pq.read_table(out).schema.equals(MFCC_SCHEMA)
     mel_ids, spectrograms, max_db = read_mel([mel])
-    ids, mfccs = read_mfcc([out])
+    ids, mfccs = read_frames([out], "mfcc")
     assert ids.tolist() == mel_ids.tolist()
     for q, top, mfcc in zip(spectrograms, max_db, mfccs, strict=True):
         assert mfcc.dtype == np.float16
@@ -357,7 +357,7 @@ def test_mfcc_of_one_new_track_costs_one_track(corpus):
     write_manifest(corpus, [2, 4, 5, 11])
     extract_mel(corpus)
     assert extract_mfcc_shard(mel, out, MFCC, "1") == counts(1, 3, 0)
-    assert read_mfcc([out])[0].tolist() == [2, 4, 5, 11]
+    assert read_frames([out], "mfcc")[0].tolist() == [2, 4, 5, 11]
     assert extract_mfcc_shard(mel, out, MFCC | {"n_mfcc": 5}, "1") == counts(4, 0, 0)
 
 

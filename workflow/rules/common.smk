@@ -15,7 +15,7 @@ from snakemake.exceptions import WorkflowError
 from agf.code_hash import code_hash
 from agf.config import check_config, check_project_folder, is_downloaded, read_schema
 from agf.corpus.demo import check_demo
-from agf.corpus.digests import COLUMNS, FEATURES
+from agf.corpus.digests import COLUMNS
 from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
 from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
 from agf.corpus.manifest import shard_names
@@ -28,11 +28,13 @@ from agf.lifeline import announce_run, end_with_run
 from agf.locks import hold_run
 from agf.study import (
     agf_of_cases,
+    agf_tasks,
     agf_variants,
     all_splits,
     chosen_networks,
     chosen_tasks,
     clusterings,
+    features,
     fit_rows_of_cases,
     kind_of_split,
     leaks,
@@ -44,7 +46,7 @@ from agf.study import (
     split_of,
     splits,
 )
-from agf.tasks import AGF_TASKS, case_by_name, network_by_name
+from agf.tasks import ALL_TASKS, WORDS_OF, case_by_name, network_by_name
 
 try:
     check_project_folder(workflow.basedir)
@@ -87,6 +89,8 @@ SEED = config["seeds"][0]
 SPLIT, *_ = OWN_SPLITS = splits(config)
 ALL_SPLITS = all_splits(config)
 AGF_VARIANTS = agf_variants(config)
+RUN_AGF_TASKS = agf_tasks(config)
+FEATURES = features(config)
 
 # Every case of the study, where it lies: the run's own, then those of other protocols and clusterings.
 OWN_RUNS = runs(config)
@@ -106,7 +110,7 @@ wildcard_constraints:
     agf=r"[a-z][A-Za-z0-9_.-]*",
     protocol=r"[a-z][A-Za-z0-9_.-]*",
     seed=r"\d+",
-    task="[gsedm]",
+    task=f"[{''.join(ALL_TASKS)}]",
     network="(stn|mtn|wstn)-[a-z0-9]+",
     case="(stn|mtn|wstn)-[a-z0-9]+",
     noise=r"\d[0-9.e-]*",
@@ -199,7 +203,7 @@ def split_file(wildcards):
 
 
 def agf_contents(wildcards):
-    return contents(digest_of_split(wildcards.agf), "artist", AGF_FEATURE.get(wildcards.task, "genres"))
+    return contents(digest_of_split(wildcards.agf), "artist", WORDS_OF.get(wildcards.task, "genres"))
 
 
 def scaler_contents(wildcards):
@@ -216,14 +220,21 @@ def case_contents(wildcards):
     return contents(digest_of_split(wildcards.protocol), "genre_top")
 
 
+def agf_settings(wildcards):
+    """Return how a task's artist groups are fitted, the size of its own dictionary alone."""
+    variant = AGF_VARIANTS[wildcards.agf]
+    sizes = {task: size for task, size in variant["dictionary_size"].items() if task == wildcards.task}
+    return variant | {"dictionary_size": sizes}
+
+
 def agf_features(wildcards):
-    feature = AGF_FEATURE.get(wildcards.task)
+    feature = WORDS_OF.get(wildcards.task)
     return expand(f"{RESULTS}/features/{feature}/{{shard}}.parquet", shard=SHARDS) if feature else []
 
 
 def network_targets(wildcards):
     tasks = network_by_name(wildcards.network).tasks
-    return [f"{RESULTS}/targets/{wildcards.agf}/{task}.parquet" for task in tasks if task in AGF_TASKS]
+    return [f"{RESULTS}/targets/{wildcards.agf}/{task}.parquet" for task in tasks if task != "g"]
 
 
 def case_embeddings(wildcards):
@@ -250,7 +261,7 @@ def all_target_files(*kinds):
     return [
         f"{RESULTS}/targets/{agf}/{task}.{kind}"
         for agf in AGF_VARIANTS
-        for task in (AGF_TASKS if agf == SPLIT else chosen_tasks(config))
+        for task in (RUN_AGF_TASKS if agf == SPLIT else chosen_tasks(config))
         for kind in kinds
     ]
 

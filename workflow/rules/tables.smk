@@ -105,7 +105,7 @@ rule draw_tables:
         contents=after("digests", contents("genre_top")),
         metrics=rules.collect_metrics.output.metrics,
         baselines=rules.score_baselines.output.baselines,
-        targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=AGF_TASKS),
+        targets=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.json", task=RUN_AGF_TASKS),
         tracks=ancient(TRACKS),
         provenance=rules.write_provenance.output.provenance,
         published=expand("resources/paper/table{n}.csv", n=[3, 4, 5]),
@@ -274,8 +274,8 @@ rule write_report:
         predictions=case_files(FIRST_RUN, "predictions.parquet"),
         histories=expand(f"{FIRST_NETWORKS}/{{network}}/history.parquet", network=chosen_networks(config)),
         summaries=expand(f"{FIRST_NETWORKS}/{{network}}/summary.json", network=chosen_networks(config)),
-        topics=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.parquet", task=AGF_TASKS),
-        top_words=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.top_words.csv", task=AGF_TASKS),
+        topics=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.parquet", task=RUN_AGF_TASKS),
+        top_words=expand(f"{RESULTS}/targets/{SPLIT}/{{task}}.top_words.csv", task=RUN_AGF_TASKS),
     output:
         page=in_report(f"{RESULTS}/report.html", "Report", "The whole run on one page", "page"),
     log:

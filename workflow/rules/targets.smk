@@ -11,8 +11,6 @@ Steps   1. split_tracks divides the tracks into a training and an evaluation par
         4. score_agreement compares the artists' topics with the demo corpus's planted groups
 """
 
-AGF_FEATURE = {"m": "mfcc", "d": "mfcc", "e": "essentia"}
-
 
 rule split_tracks:
     input:
@@ -62,7 +60,7 @@ checkpoint digest_contents:
         mem_mb=memory("digest_contents"),
         runtime=30,
     params:
-        run=settings("digest_contents.py"),
+        run=settings("digest_contents.py", features=FEATURES),
     message:
         "Summing up what the jobs to come depend on"
     script:
@@ -97,7 +95,7 @@ rule fit_artist_group_factors:
         run=lambda wildcards: settings(
             "fit_artist_group_factors.py",
             seed=seed_of_draw(SEED, wildcards.agf),
-            **AGF_VARIANTS[wildcards.agf],
+            **agf_settings(wildcards),
         ),
     message:
         "Artist Group Factors of task {wildcards.task}"
@@ -113,7 +111,7 @@ if GENERATED:
         input:
             contents=after("digests", contents("artist")),
             planted=rules.generate_demo.output.planted,
-            topics=expand(f"{RESULTS}/targets/{{{{agf}}}}/{{task}}.parquet", task=AGF_TASKS),
+            topics=expand(f"{RESULTS}/targets/{{{{agf}}}}/{{task}}.parquet", task=RUN_AGF_TASKS),
         output:
             agreement=AGREEMENT,
         log:

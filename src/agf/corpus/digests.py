@@ -17,7 +17,7 @@ COLUMNS = {"artist": "artist_id", "genre_top": "genre_top", "genres": "genres"}
 """Digests of metadata and the column of ``tracks.parquet`` each is over."""
 
 FEATURES = ("mel", "mfcc", "essentia")
-"""Features extracted shard by shard, in the order of the workflow."""
+"""Features that every run extracts shard by shard, in the order of the workflow."""
 
 
 def write_digests(tracks, genres, splits, feature_paths, out):
@@ -30,12 +30,12 @@ def write_digests(tracks, genres, splits, feature_paths, out):
     splits : dict of str to (str or pathlib.Path)
         Name and file, ``splits/{split}.parquet``, of each split.
     feature_paths : dict of str to list of path
-        For each of :data:`FEATURES`, its shard files; only ``track_id`` and ``digest`` are read.
+        Of each feature its shard files; only ``track_id`` and ``digest`` are read.
     out : dict of str to path
         Written in this order, whatever the order of `out`: columns, features, splits.
-        ``corpus/digests/{name}.json`` for each of :data:`COLUMNS` and :data:`FEATURES`, and for
-        each split ``split-{split}``: the number of ``tracks``, and the ``sha256`` of their ids with
-        what the digest is over.
+        ``corpus/digests/{name}.json`` for each of :data:`COLUMNS` and of the features, and for each
+        split ``split-{split}``: the number of ``tracks``, and the ``sha256`` of their ids with what
+        the digest is over.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def write_digests(tracks, genres, splits, feature_paths, out):
         # The labels of task s are counted by the table of genres, titles included.
         table = pq.read_table(genres).to_pylist() if name == "genres" else []
         _write([*zip(ids, rows[column], strict=True), *table], len(ids), out[name])
-    for name in FEATURES:
-        digests = _by_track(feature_paths[name], "digest")
+    for name, paths in feature_paths.items():
+        digests = _by_track(paths, "digest")
         _write([(track, _find(digests, track, name)) for track in ids], len(ids), out[name])
     for name, path in splits.items():
         parts = _by_track([path], "part")

@@ -38,7 +38,7 @@ from agf.evaluation.tables import BEST
 from agf.files import replacing
 from agf.keyed_random import generator
 from agf.progress import progress
-from agf.tasks import WIDE, task_combinations
+from agf.tasks import ALL_TASKS, WIDE, task_combinations
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +109,10 @@ def list_comparisons(cases):
         By family, the mean of its comparisons last. An MTN of one task is an STN: it is no MTN
         here, and adding g to it is no comparison of MTNs.
     """
+    combined = task_combinations(ALL_TASKS)
     combinations = {
-        "stn": [tasks for tasks in task_combinations() if f"stn-{tasks}" in cases],
-        "mtn": [t for t in task_combinations() if len(t) > 1 and f"mtn-{t}" in cases],
+        "stn": [tasks for tasks in combined if f"stn-{tasks}" in cases],
+        "mtn": [tasks for tasks in combined if len(tasks) > 1 and f"mtn-{tasks}" in cases],
     }
     found = []
 

@@ -8,6 +8,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from agf.files import replacing
+from agf.tasks import TASKS
 
 SYSTEMS = {
     "stn": ("STN", "#0072B2", "o", "-", -0.21),
@@ -71,14 +72,15 @@ def figure3(rows, title, footnote, png_path, svg_path, warnings=(), deviations=N
         figure = Figure(figsize=(7.2, height), layout="constrained")
         figure.get_layout_engine().set(w_pad=0.08, h_pad=0.06)
         shown = [system for system in SYSTEMS if (rows["system"] == system).any()]
+        n_max = max(len(TASKS), rows["n_tasks"].max())
         for axes, (score, label, direction) in zip(figure.subplots(1, 2), PANELS, strict=True):
             for system in shown:
                 _draw_system(axes, rows[rows["system"] == system], score, system, deviations)
             axes.set_title(direction, loc="right", color="0.35")
             axes.set_ylabel(label)
             axes.set_xlabel("number of tasks N")
-            axes.set_xlim(0.55, 5.45)
-            axes.set_xticks(range(1, 6))
+            axes.set_xlim(0.55, n_max + 0.45)
+            axes.set_xticks(range(1, n_max + 1))
             axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
             axes.margins(y=0.08)
             axes.tick_params(axis="x", length=0)

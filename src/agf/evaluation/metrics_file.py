@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from agf.errors import UserError
-from agf.tasks import WIDE, all_cases, case_by_name
+from agf.tasks import ALL_TASKS, WIDE, all_cases, case_by_name
 
 COLUMNS = (
     "corpus",
@@ -275,7 +275,7 @@ def paper_case_names():
 
 
 def _aliases():
-    return {case.name: case.alias_of for case in all_cases() if case.alias_of}
+    return {case.name: case.alias_of for case in all_cases(ALL_TASKS) if case.alias_of}
 
 
 def _softmax_name(n):
@@ -285,7 +285,8 @@ def _softmax_name(n):
 def _identities():
     """Return network and task letters of every case name, in the order of ``metrics.csv``."""
     identities = {
-        case.name: ("+".join(dict.fromkeys(case.networks)), case.tasks) for case in all_cases()
+        case.name: ("+".join(dict.fromkeys(case.networks)), case.tasks)
+        for case in all_cases(ALL_TASKS)
     }
     return identities | {_softmax_name(n): identities[f"wstn-{n}"] for n in WIDE}
 

@@ -8,7 +8,8 @@ from math import comb
 import pandas as pd
 
 from agf.evaluation.metrics_file import SCORES, average_cases, count_runs, score_deviations
-from agf.tasks import TASKS, task_combinations
+from agf.further_tasks import FURTHER_TASKS
+from agf.tasks import ALL_TASKS, TASKS, task_combinations
 
 BEST = {"log_loss": "min", "macro_f1": "max"}
 """Which value of a score is the best."""
@@ -27,7 +28,7 @@ TASK_TEXTS = {
     "e": ("topics of the artist's Essentia words", "Essentia music descriptors, per track"),
     "d": ("topics of the artist's dMFCC words", "first-order difference of MFCC, per frame"),
     "m": ("topics of the artist's MFCC words", "MFCC, per frame"),
-}
+} | {letter: (task.target, task.source) for letter, task in FURTHER_TASKS.items()}
 """Target and source feature of each learning task (paper, Table 1)."""
 
 
@@ -54,7 +55,7 @@ def table1(sizes):
             "dimension": sizes[task]["outputs"],
             "dictionary_size": sizes[task]["words"],
         }
-        for task, name in TASKS.items()
+        for task, name in ALL_TASKS.items()
         if task in sizes
     ).astype({"dimension": "Int64", "dictionary_size": "Int64"})
 
@@ -147,13 +148,15 @@ def table4(metrics, published=None):
     Returns
     -------
     pandas.DataFrame
-        62 rows, fewer where `metrics` holds a subset: STN and MTN of each task combination in the
+        62 rows, others where `metrics` holds a subset: STN and MTN of each task combination in the
         order of :func:`agf.tasks.task_combinations`: `case`, `tasks`, `n_tasks`, `log_loss`,
         `macro_f1`, `alias_of` (the STN that an MTN of one task repeats, else empty). Of several
         runs `log_loss_sd` and `macro_f1_sd` follow their score, see :func:`score_deviations`. For
         each score with a published value `published_*` and `difference_*` (ours minus published).
     """
-    names = [f"{system}-{tasks}" for tasks in task_combinations() for system in ("stn", "mtn")]
+    names = [
+        f"{system}-{tasks}" for tasks in task_combinations(ALL_TASKS) for system in ("stn", "mtn")
+    ]
     cases = average_cases(metrics).set_index("case")
     names = [name for name in names if name in cases.index]
     cases = cases.loc[names].reset_index()

@@ -11,7 +11,7 @@ import yaml
 
 from agf.evaluation.comparisons import bootstrap_genres, resample_runs
 from agf.evaluation.statistics import N_RESAMPLES, percentile_interval
-from agf.tasks import TASKS
+from agf.tasks import ALL_TASKS
 
 SCORES = {
     "log_loss": "log loss (nats per track)",
@@ -85,7 +85,7 @@ def model_card(config, configuration, tracks, training, predictions_path, metric
     spectrogram, trained_on = config["spectrogram"], config["trained_on"]
     frames = config["window"]["frames"]
     seconds = frames * spectrogram["hop_length"] / spectrogram["sample_rate"]
-    tasks = ", ".join(f"{TASKS[task]} ({task})" for task in config["tasks"])
+    tasks = ", ".join(f"{ALL_TASKS[task]} ({task})" for task in config["tasks"])
     networks = ", ".join(f"`{entry['name']}`" for entry in config["networks"])
     text = f"""
 # {config["case"]}: the genre of a track, learnt on {trained_on["corpus"]}

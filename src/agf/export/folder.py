@@ -17,7 +17,7 @@ from agf.networks.model import load_weights
 from agf.predict.model import FORMAT
 from agf.provenance import file_digest
 from agf.study import agf_of_cases, agf_variants, network_folder, split_of, splits
-from agf.tasks import AGF_TASKS, all_cases, case_by_name
+from agf.tasks import all_cases, case_by_name
 from agf.transfer.mlp import load_mlp
 
 SPECTROGRAM = ("sample_rate", "n_fft", "hop_length", "n_mels", "top_db")
@@ -73,9 +73,7 @@ def export_case(results, name, out, split=None, seed=None):
             / "weights.safetensors"
         )
     targets = {
-        task: results / "targets" / agf / f"{task}.parquet"
-        for task in case.tasks
-        if task in AGF_TASKS
+        task: results / "targets" / agf / f"{task}.parquet" for task in case.tasks if task != "g"
     }
     scores = [case_folder / "predictions.parquet", case_folder / "metrics.json"]
     needed = [*sources.values(), *targets.values(), *scores]

@@ -5,7 +5,6 @@ from torch import nn
 
 from agf.networks.crops import Scaler
 from agf.networks.model import load_weights
-from agf.tasks import AGF_TASKS
 from agf.transfer.mlp import load_mlp
 
 
@@ -38,7 +37,7 @@ class WholeSystem(nn.Module):
     @property
     def agf_tasks(self):
         """Letters of the tasks whose topics are known, in the order of the outputs."""
-        return [task for task, _ in self.sources if task in AGF_TASKS]
+        return [task for task, _ in self.sources if task != "g"]
 
     def forward(self, mel_db):
         """Return genre probabilities and, for each of :attr:`agf_tasks`, topic probabilities.
@@ -64,7 +63,7 @@ class WholeSystem(nn.Module):
         for task, network in self.sources:
             model = self.models[network]
             features.append(model.features[task](shared[network]))
-            if task in AGF_TASKS:
+            if task != "g":
                 topics.append(torch.softmax(model.head[task](features[-1]), 1))
         return torch.softmax(self.mlp(torch.cat(features, 1)), 1), *topics
 

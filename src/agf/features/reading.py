@@ -4,6 +4,7 @@ What makes the shards is not imported here: a change of the code that makes feat
 as a change of the code that reads them, or no network could stay as it is.
 """
 
+from itertools import chain
 from operator import itemgetter
 
 import numpy as np
@@ -61,19 +62,21 @@ def iterate_mfcc(paths):
         yield from iterate_frames(path, ["track_id"], "mfcc", np.float16)
 
 
-def read_mfcc(paths):
-    """Read the MFCC of several shards.
+def read_frames(paths, feature):
+    """Read the frames of a feature from several shards.
 
     Parameters
     ----------
     paths : iterable of str or pathlib.Path
-        Files of :func:`agf.features.mfcc_shards.extract_mfcc_shard`.
+        Files of, for example, :func:`agf.features.mfcc_shards.extract_mfcc_shard`.
+    feature : str
+        Their column, such as ``mfcc``.
 
     Returns
     -------
     track_ids : numpy.ndarray, shape (n_tracks,), int64
         Ascending.
-    mfcc : list of numpy.ndarray, shape (n_frames, n_mfcc), float16
+    frames : list of numpy.ndarray, shape (n_frames, n_coefficients), float16
         Read-only views of the bytes read.
 
     Raises
@@ -81,7 +84,10 @@ def read_mfcc(paths):
     UserError
         If a file cannot be read.
     """
-    rows = sorted(iterate_mfcc(paths), key=itemgetter(0))
+    rows = chain.from_iterable(
+        iterate_frames(path, ["track_id"], feature, np.float16) for path in paths
+    )
+    rows = sorted(rows, key=itemgetter(0))
     return np.array([row[0] for row in rows], np.int64), [row[1] for row in rows]
 
 

@@ -22,7 +22,7 @@ from agf.faults import describe_fault
 from agf.features.audio import AudioError
 from agf.predict.model import load, read_checked
 from agf.predict.track import CURVE_POINTS, predict_file
-from agf.tasks import TASKS
+from agf.tasks import ALL_TASKS
 
 logger = logging.getLogger(__name__)
 
@@ -195,7 +195,7 @@ def describe_model(config, limit):
     return {
         "case": config["case"],
         "corpus": config["trained_on"]["corpus"],
-        "tasks": [TASKS[task] for task in config["tasks"]],
+        "tasks": [ALL_TASKS[task] for task in config["tasks"]],
         "n_genres": len(config["genres"]),
         "limit_bytes": limit,
     }
@@ -235,7 +235,7 @@ def describe_prediction(prediction, genres, groups):
         "seconds": seconds.round(3).tolist(),
         "groups": [
             {
-                "task": TASKS[task],
+                "task": ALL_TASKS[task],
                 "groups": [
                     {"number": topic, "probability": float(topics[topic])} | groups[task][topic]
                     for topic in np.argsort(-topics, kind="stable")[:SHOWN_GROUPS].tolist()

@@ -17,7 +17,7 @@ from safetensors.numpy import save
 from agf.corpus.tracks import read_part
 from agf.errors import UserError
 from agf.features.mfcc import delta_mfcc
-from agf.features.reading import read_essentia, read_mfcc
+from agf.features.reading import read_essentia, read_frames
 from agf.files import replacing, write_json, write_parquet, write_text
 from agf.keyed_random import generator
 from agf.progress import progress
@@ -32,7 +32,7 @@ from agf.targets.dictionary import (
 from agf.targets.genre_counts import genre_words
 from agf.targets.normalisation import quantile_normalise, standard_scaling
 from agf.targets.topics import fit_groups, rank_words
-from agf.tasks import AGF_TASKS
+from agf.tasks import ALL_TASKS, WORDS_OF
 
 logger = logging.getLogger(__name__)
 
@@ -69,13 +69,13 @@ def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs
     Parameters
     ----------
     task : str
-        ``m`` MFCC, ``d`` dMFCC, ``e`` Essentia or ``s`` subgenre.
+        ``m`` MFCC, ``d`` dMFCC, ``e`` Essentia, ``s`` subgenre, or a task beyond the paper's.
     tracks : path
         ``corpus/tracks.parquet``.
     split : path
         ``splits/{split}.parquet``.
     feature_paths : list of path
-        The shards of ``features/mfcc`` for m and d, of ``features/essentia`` for e, none for s.
+        The shards of the feature whose words are counted (:data:`agf.tasks.WORDS_OF`); none for s.
     genres : path
         ``corpus/genres.parquet``: the vocabulary of s.
     outputs : dict of str to path
@@ -85,9 +85,10 @@ def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs
         ``fit_on`` (``train``: the tracks of the split's training part; ``all``: those of its
         evaluation part as well, the leak of published practice), ``dictionary`` (``kmeans``,
         ``gmm`` or ``sparse_coding``), ``dictionary_size`` (words by task letter),
-        ``dictionary_frames`` (frames drawn for m and d), ``dictionary_iterations``,
-        ``mfcc_scaling`` (``none`` or ``standard``), ``n_quantiles``, ``groups`` (``lda``, ``nmf``
-        or ``kmeans``), ``n_topics`` and ``lda_iterations``.
+        ``dictionary_frames`` (drawn where words are of frames), ``dictionary_iterations``,
+        ``mfcc_scaling`` (``none`` or ``standard``; other features are not scaled),
+        ``n_quantiles``, ``groups`` (``lda``, ``nmf`` or ``kmeans``), ``n_topics`` and
+        ``lda_iterations``.
     seed : int
         The run's seed.
 
@@ -96,8 +97,9 @@ def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs
     UserError
         No track to fit on, one without features, an unknown genre, or no artist with a word.
     """
-    if task not in AGF_TASKS:
-        raise UserError(f"Task {task!r} has no artist group factors: use one of {AGF_TASKS}.")
+    if task == "g" or task not in ALL_TASKS:
+        letters = ", ".join(letter for letter in ALL_TASKS if letter != "g")
+        raise UserError(f"Task {task!r} has no artist group factors: use one of {letters}.")
     fitted = read_fitted_tracks(tracks, split, settings["fit_on"])
     summary = {
         "task": task,
@@ -113,7 +115,7 @@ def fit_artist_group_factors(task, tracks, split, feature_paths, genres, outputs
         counts, dictionary, described = _count_essentia(fitted, feature_paths, settings, seed)
         summary |= described
     else:
-        counts, dictionary, described = _count_mfcc(fitted, feature_paths, task, settings, seed)
+        counts, dictionary, described = _count_frames(fitted, feature_paths, task, settings, seed)
         summary |= described
 
     n_tracks = np.bincount(fitted.artist_rows)
@@ -254,14 +256,14 @@ def _count_essentia(fitted, paths, settings, seed):
     return counts, dictionary | {"quantiles": quantiles}, summary
 
 
-def _count_mfcc(fitted, paths, task, settings, seed):
-    """Return counts of MFCC or dMFCC words, the dictionary's tensors, and the summary's part."""
+def _count_frames(fitted, paths, task, settings, seed):
+    """Return counts of words of frames, the dictionary's tensors, and the summary's part."""
     method, n_requested = settings["dictionary"], settings["dictionary_size"][task]
     drawn = _draw_dictionary_frames(fitted, paths, task, settings, seed)
     if not len(drawn):
         raise UserError(f"No track to fit on is long enough for task {task}: leave the task out.")
     mean, scale = np.zeros(drawn.shape[1], np.float32), np.ones(drawn.shape[1], np.float32)
-    if settings["mfcc_scaling"] == "standard":
+    if WORDS_OF[task] == "mfcc" and settings["mfcc_scaling"] == "standard":
         mean, scale = standard_scaling(drawn)
     logger.info("task %s: dictionary from %d frames", task, len(drawn))
     dictionary = learn_dictionary(
@@ -299,12 +301,12 @@ def _count_mfcc(fitted, paths, task, settings, seed):
 
 
 def _frames_of(path, task, wanted):
-    """Yield the track and its float32 frames of MFCC or dMFCC for each wanted track of a shard."""
-    track_ids, tracks = read_mfcc([path])
-    for track_id, mfcc in zip(track_ids, tracks, strict=True):
+    """Yield each wanted track of a shard and its float32 frames, differences of them for d."""
+    track_ids, tracks = read_frames([path], WORDS_OF[task])
+    for track_id, frames in zip(track_ids, tracks, strict=True):
         if int(track_id) in wanted:
-            mfcc = mfcc.astype(np.float32)
-            yield int(track_id), delta_mfcc(mfcc) if task == "d" else mfcc
+            frames = frames.astype(np.float32)
+            yield int(track_id), delta_mfcc(frames) if task == "d" else frames
 
 
 def _draw_tracks(vectors, n_drawn, seed, method):
@@ -322,7 +324,9 @@ def _draw_dictionary_frames(fitted, paths, task, settings, seed):
     for path in paths:
         table = pq.read_table(path, columns=["track_id", "n_frames"])
         available |= zip(table["track_id"].to_pylist(), table["n_frames"].to_pylist(), strict=True)
-    _refuse_missing(fitted.track_ids, available, "the MFCC shards", "extract them again")
+    _refuse_missing(
+        fitted.track_ids, available, f"the {WORDS_OF[task]} shards", "extract them again"
+    )
     n_frames = np.array([available[track_id] for track_id in fitted.track_ids.tolist()])
     if task == "d":
         n_frames = np.maximum(n_frames - 1, 0)

@@ -8,7 +8,7 @@ from agf.evaluation.report.cells import Cell, Column, Table, count, number, perc
 from agf.evaluation.report.corpus import bar
 from agf.evaluation.report.svg import SHAPES, drawing, element, linear, marker
 from agf.keyed_random import random_key
-from agf.tasks import AGF_TASKS, TASKS
+from agf.tasks import ALL_TASKS
 
 TOP_ARTISTS = 4
 """Artists named for a topic."""
@@ -65,7 +65,7 @@ def group_pages(topics, top_words, tracks, agreement, seed):
     targets = {path.stem: pd.read_parquet(path) for path in topics}
     tasks = [
         _task_page(task, targets[task], words.get(task), of_artists, seed)
-        for task in AGF_TASKS
+        for task in ALL_TASKS
         if task in targets
     ]
     if not tasks:
@@ -128,7 +128,7 @@ def _task_page(task, target, words, of_artists, seed):
     map_, legend, note = _map(task, shares, labels, by_genre, with_topics["n_tracks"], seed)
     return {
         "task": task,
-        "name": TASKS[task],
+        "name": ALL_TASKS[task],
         "sentences": [*sentences, *([note] if note else [])],
         "topics": _topics_table(task, shares, labels, by_genre, words),
         "map": map_,
@@ -166,7 +166,7 @@ def _topics_table(task, shares, labels, by_genre, words):
         Column("genres of its artists' tracks"),
         *([Column("heaviest words")] if named else []),
     ]
-    return Table(f"Topics of task {task}, {TASKS[task]}", columns, rows, False, "topics")
+    return Table(f"Topics of task {task}, {ALL_TASKS[task]}", columns, rows, False, "topics")
 
 
 def _leaders(shares, labels):
@@ -274,7 +274,7 @@ def _agreement(agreement):
         return None
     rows = [
         [
-            text(f"{row.task} {TASKS[row.task]}"),
+            text(f"{row.task} {ALL_TASKS[row.task]}"),
             number(row.n_artists, 0),
             number(row.auc, 3),
             number(row.auc_null_mean, 3),

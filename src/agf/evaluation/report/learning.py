@@ -5,7 +5,7 @@ import json
 import pandas as pd
 
 from agf.evaluation.report.svg import drawing, element, grid, linear, nice_range, polyline
-from agf.tasks import TASKS, all_networks
+from agf.tasks import ALL_TASKS, all_networks
 
 POINTS = 80
 """Most points of one curve; where there are more epochs, neighbours are averaged."""
@@ -42,7 +42,7 @@ def learning_curves(histories, summaries):
     losses = [loss for of in curves.values() for curve in of.values() for _, loss in curve]
     limits = nice_range(losses, most=4)
     groups = {}
-    for network in all_networks():
+    for network in all_networks(ALL_TASKS):
         if network.name in curves:
             longest = int(frames[network.name]["epoch"].max()) + 1
             panel = _panel(network.name, curves[network.name], longest, limits)
@@ -72,7 +72,7 @@ def _curves(frame):
         means = rows.groupby(rows.index // width)[["epoch", "loss"]].mean()
         means = means[means["loss"].notna()]
         curves[task] = list(zip(means["epoch"], means["loss"], strict=True))
-    return {task: curves[task] for task in TASKS if curves.get(task)}
+    return {task: curves[task] for task in ALL_TASKS if curves.get(task)}
 
 
 def _panel(name, curves, epochs, limits):
@@ -96,7 +96,7 @@ def _panel(name, curves, epochs, limits):
     for task, where in _apart({task: y(curve[-1][1]) for task, curve in curves.items()}).items():
         parts.append(element("text", task, x=right + 5, y=where + 4, class_=f"end task-{task}"))
     last = "; ".join(
-        f"{TASKS[task]} from {curve[0][1]:.3f} to {curve[-1][1]:.3f}"
+        f"{ALL_TASKS[task]} from {curve[0][1]:.3f} to {curve[-1][1]:.3f}"
         for task, curve in curves.items()
     )
     return drawing(f"learning-{name}", f"Learning curve of {name}", f"Loss: {last}.", PANEL, *parts)

@@ -18,7 +18,7 @@ from agf.evaluation.report.svg import (
     polyline,
 )
 from agf.evaluation.tables import BEST, SYSTEM_LABELS, heading
-from agf.tasks import TASKS, case_by_name
+from agf.tasks import ALL_TASKS, TASKS, case_by_name
 
 BASELINES = {
     "majority": "all probability on the most frequent genre",
@@ -42,10 +42,10 @@ def drawn_cases(metrics):
     return cases[(cases["system"] != "mtn") | (cases["n_tasks"] > 1)].reset_index(drop=True)
 
 
-def tasks_cell(tasks):
+def _tasks_cell(tasks, places):
     """Return a combination of tasks as letters in fixed places."""
     letters = [
-        element("span", letter, class_="on" if letter in tasks else "off") for letter in TASKS
+        element("span", letter, class_="on" if letter in tasks else "off") for letter in places
     ]
     return Cell(
         element("span", *letters, class_="tasks", role="img", aria_label=" ".join(tasks)), tasks
@@ -77,13 +77,15 @@ def table4(frame):
                 columns.append(Column(heading(name), True))
                 shown.append((name, None, None))
     best = {score: getattr(frame[score], BEST[score])() for score in SCORES}
+    there = TASKS.keys() | set("".join(frame["tasks"]))
+    places = [task for task in ALL_TASKS if task in there]
     rows = []
     for position, row in frame.iterrows():
         alias = isinstance(row["alias_of"], str) and row["alias_of"]
         name = Markup("{} <abbr title='the same as {}'>†</abbr>").format(row["case"], alias)
         cells = [
             text(name if alias else row["case"], row["case"]),
-            tasks_cell(row["tasks"]),
+            _tasks_cell(row["tasks"], places),
             number(row["n_tasks"], 0),
         ]
         for column, score, deviation in shown:
@@ -191,9 +193,10 @@ def _panel(cases, published, score, label, direction):
     if published is not None:
         values += [v for v in published[score] if pd.notna(v)]
     low, high, ticks = nice_range(values)
-    x, y = linear(0.55, 5.45, left, right), linear(low, high, bottom, top)
+    n_max = max(len(TASKS), cases["n_tasks"].max())
+    x, y = linear(0.55, n_max + 0.45, left, right), linear(low, high, bottom, top)
     parts = [grid(ticks, y, left, right)]
-    for n in range(1, len(TASKS) + 1):
+    for n in range(1, n_max + 1):
         parts.append(element("text", n, x=x(n), y=bottom + 16, text_anchor="middle", class_="tick"))
     middle = (left + right) / 2
     parts += [
