@@ -77,8 +77,10 @@ def test_the_figures_are_of_rules_that_there_are_and_reserved_memory_covers_them
 def test_rules_ask_for_what_was_measured(memory):
     """Every rule has figures of its own, and they cover each of its jobs at every size."""
     figures = yaml.safe_load((memory.RULES.parent / "memory.yaml").read_text())
-    text = "".join(path.read_text() for path in memory.RULES.glob("*.smk"))
-    named = re.findall(r'mem_mb=memory\("(\w+?)(?:_\{task\})?"\)', text)
+    # predict.smk is a workflow of its own, whose jobs' memory grows with no number of tracks.
+    paths = [path for path in memory.RULES.glob("*.smk") if path.stem != "predict"]
+    text = "".join(path.read_text() for path in paths)
+    named = re.findall(r'mem_mb=.*?memory\("(\w+?)(?:_\{task\})?"\)', text)
     assert len(named) == text.count("mem_mb=") and set(named) <= {
         re.sub("_[a-z]$", "", name) for name in figures
     }
