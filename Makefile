@@ -1,7 +1,7 @@
 # make demo   sets up .venv and runs the whole workflow on the generated demo corpus
 # make planted   asks of the demo corpus whether artist groups help, at several rates of label noise: docs/planted.md
-# make test   sets up .venv and passes the tests
-# make test-long   kills a run again and again, an hour or so, not timed yet: docs/reliability.md
+# make test   sets up .venv and passes the tests, two files at a time
+# make test-long   kills a run again and again, and runs the whole grid: docs/reliability.md
 # make docs   builds the documentation: docs/_build/html/index.html
 # make lint   checks style of code and rules
 # make lock   writes requirements.lock anew from pyproject.toml
@@ -22,10 +22,10 @@ planted: setup
 	$(BIN)/snakemake --cores $(CORES) planted
 
 test: setup
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: setup
-	$(BIN)/pytest -s -m kill tests/kill
+	$(BIN)/pytest -s -m long tests/kill tests/workflow
 
 docs: setup
 	$(BIN)/sphinx-build -W --keep-going -q docs docs/_build/html

@@ -34,14 +34,16 @@ TINY = {
         "max_seconds": 4,
         "label_noise": 0.0,
     },
+    "study": {"subset": ["gs", "gsedm", "wstn-2"]},
 }
+"""Few of the cases, but one of every kind of job at least."""
 
-FEW = TINY | {"study": {"subset": ["gs", "gsedm", "wstn-2"]}}
-"""Five cases of the 62 and more, made of eight networks, one of every kind of job at least."""
+WHOLE = TINY | {"study": {"subset": None}}
+"""All 35 networks, the paper's 62 cases and the wide baselines."""
 
-FEW_NETWORKS = ("stn-g", "stn-s", "stn-e", "stn-d", "stn-m", "mtn-gs", "mtn-gsedm", "wstn-2")
+NETWORKS = ("stn-g", "stn-s", "stn-e", "stn-d", "stn-m", "mtn-gs", "mtn-gsedm", "wstn-2")
 
-FEW_CASES = ("stn-gs", "mtn-gs", "stn-gsedm", "mtn-gsedm", "wstn-2", "wstn-2-softmax")
+CASES = ("stn-gs", "mtn-gs", "stn-gsedm", "mtn-gsedm", "wstn-2", "wstn-2-softmax")
 
 
 def snakemake(folder, *arguments, check=True):

@@ -19,14 +19,14 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
-from tiny_run import FEW, copy_project, write_config
+from tiny_run import TINY, copy_project, write_config
 
 from agf.provenance import provenance_hash
 
 SEED = int(os.environ.get("AGF_KILL_SEED", "0"))
 """Decides which process is killed and after how long."""
 
-CONFIG = FEW | {"corpus": "demo", "source": "demo", "data_dir": "data/demo"}
+CONFIG = TINY | {"corpus": "demo", "source": "demo", "data_dir": "data/demo"}
 """The tiny corpus, made by the workflow itself: one stage more to be killed."""
 
 processes = multiprocessing.get_context("forkserver")

@@ -16,7 +16,7 @@ from agf.keyed_random import generator
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 import local_server
 
-pytestmark = pytest.mark.kill
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

@@ -40,7 +40,7 @@ from writers import train
 from agf.keyed_random import generator
 from agf.verify import verify_results
 
-pytestmark = pytest.mark.kill
+pytestmark = pytest.mark.long
 
 EACH = ("run", "job", "run", "job")
 

@@ -17,21 +17,18 @@ import time
 from pathlib import Path
 
 import psutil
+from debian import CannotRunHere, install
 
 ETC = Path("/etc/slurm")
 
 MARK = "# Of the tests of agf, which remove it again; folder "
 
-PACKAGES = ("slurm-wlm", "munge")
+PROGRAMS, PACKAGES = ("slurmctld", "slurmd", "munged"), ("slurm-wlm", "munge")
 
 GPUS = 2
 
 MEMORY_LEFT = 0.25
 """Share of the machine's memory that Slurm does not give away."""
-
-
-class CannotRunHere(Exception):
-    """Slurm cannot be started on this machine; the message says why."""
 
 
 @contextlib.contextmanager
@@ -55,7 +52,7 @@ def one_node_cluster():
     with open(Path(tempfile.gettempdir()) / "agf-slurm.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         _end_what_a_killed_test_left()
-        _install()
+        install(PROGRAMS, PACKAGES)
         # munge wants a folder that all users may enter; pytest's are closed.
         folder = Path(tempfile.mkdtemp(prefix="agf-slurm-"))
         folder.chmod(0o755)
@@ -101,22 +98,6 @@ def listening_addresses(folder):
         for connection in process.net_connections("inet")
         if connection.status == psutil.CONN_LISTEN
     }
-
-
-def _install():
-    if shutil.which("slurmctld") and shutil.which("slurmd") and shutil.which("munged"):
-        return
-    if not Path("/etc/debian_version").exists() or not shutil.which("apt-get"):
-        raise CannotRunHere("Slurm is not installed, and this is not Debian, where apt-get has it")
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    for command in (
-        ["apt-get", "update", "-qq"],
-        ["apt-get", "install", "-yqq", "--no-install-recommends", *PACKAGES],
-    ):
-        done = subprocess.run(command, env=environment, capture_output=True, text=True)
-        if done.returncode:
-            lines = (done.stderr or done.stdout).strip().splitlines() or ["no message"]
-            raise CannotRunHere(f"{' '.join(command[:2])} failed: {lines[-1]}")
 
 
 def _end_what_a_killed_test_left():

@@ -15,19 +15,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
-from cluster import CannotRunHere, jobs_of, listening_addresses, one_node_cluster
+from cluster import jobs_of, listening_addresses, one_node_cluster
+from debian import CannotRunHere
 from packaging.requirements import Requirement
-from tiny_run import (
-    FEW,
-    FEW_CASES,
-    FEW_NETWORKS,
-    ROOT,
-    TINY,
-    copy_project,
-    planned,
-    snakemake,
-    write_config,
-)
+from tiny_run import CASES, NETWORKS, ROOT, TINY, copy_project, planned, snakemake
 
 from agf.corpus.demo import write_demo
 
@@ -116,7 +107,6 @@ def on_slurm(cluster, python, tmp_path_factory):
     """A finished run on the cluster: its folder, its jobs as Slurm saw them, its seconds."""
     folder = tmp_path_factory.mktemp("slurm")
     copy_project(folder)
-    write_config(folder, FEW)
     write_demo(TINY["demo"], 0, folder / "data" / "tiny")
     start = time.monotonic()
     arguments = ["--benchmark-extended", "--group-components", *SHORT_GROUPS]
@@ -148,18 +138,18 @@ def test_the_run_took_few_jobs(on_slurm, capsys):
     assert {group: groups.count(group) for group in groups} == expected | dict.fromkeys(single, 1)
 
 
-def test_networks_predictions_and_tables_are_those_of_a_run_without_slurm(few, on_slurm):
-    local, remote = (folder / "results" / "tiny" for folder in (few, on_slurm[0]))
-    names = [f"networks/random/seed0/{network}/weights.safetensors" for network in FEW_NETWORKS]
-    names += [f"cases/random/seed0/{case}/predictions.parquet" for case in FEW_CASES]
+def test_networks_predictions_and_tables_are_those_of_a_run_without_slurm(tiny, on_slurm):
+    local, remote = (folder / "results" / "tiny" for folder in (tiny, on_slurm[0]))
+    names = [f"networks/random/seed0/{network}/weights.safetensors" for network in NETWORKS]
+    names += [f"cases/random/seed0/{case}/predictions.parquet" for case in CASES]
     names += [str(path.relative_to(local)) for path in sorted(local.glob("tables/*"))]
     assert "tables/table4.md" in names and "tables/comparisons.csv" in names
     different = [n for n in names if (local / n).read_bytes() != (remote / n).read_bytes()]
     assert different == []
 
 
-def test_features_are_those_of_a_run_without_slurm(few, on_slurm):
-    local, remote = (folder / "results" / "tiny" for folder in (few, on_slurm[0]))
+def test_features_are_those_of_a_run_without_slurm(tiny, on_slurm):
+    local, remote = (folder / "results" / "tiny" for folder in (tiny, on_slurm[0]))
     for shard in ("000-of-002", "001-of-002"):
         ours, theirs = (
             pd.read_parquet(folder / "features" / "essentia" / f"{shard}.parquet")
@@ -202,7 +192,7 @@ def test_slurm_was_asked_for_the_memory_and_time_of_the_rules(on_slurm):
     paths = (folder / "results" / "tiny" / "benchmarks").rglob("*.tsv")
     rows = pd.concat([pd.read_csv(path, sep="\t") for path in paths])
     # All jobs, the checkpoints among them: those of eight networks and five cases, and one each.
-    assert len(rows) == 2 * len(FEW_NETWORKS) + len(FEW_CASES) + 25
+    assert len(rows) == 2 * len(NETWORKS) + len(CASES) + 25
     groups = rows.rule_name.map(lambda rule: GROUPS.get(rule, rule))
     for group, resources in rows.resources.map(ast.literal_eval).groupby(groups.to_numpy()):
         jobs = [job for job in slurm_jobs if group_of(job) == group]
