@@ -17,7 +17,7 @@ TINY = {
     "data_dir": "data/tiny",
     "shards": 2,
     "agf": {
-        "dictionary_size": {"m": 16, "d": 12, "e": 8},
+        "dictionary_size": {"m": 16, "d": 12, "c": 8, "e": 8},
         "dictionary_iterations": 5,
         "n_topics": 4,
         "lda_iterations": 5,

@@ -26,5 +26,9 @@ class FurtherTask(NamedTuple):
     source: str
 
 
-FURTHER_TASKS = {}
+FURTHER_TASKS = {
+    "c": FurtherTask(
+        "chroma", "chroma", "topics of the artist's chroma words", "chroma, per frame"
+    ),
+}
 """By task letter."""

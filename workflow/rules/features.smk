@@ -1,11 +1,12 @@
 """Features: from audio to mel spectrograms, MFCC and Essentia descriptors, shard by shard.
 
 Reads   corpus/shards/{shard}.parquet and the audio
-Writes  features/{mel,mfcc,essentia}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet
+Writes  features/{mel,mfcc,essentia,chroma}/{shard}.parquet, corpus/tracks.parquet, corpus/rejected.parquet
 Steps   1. extract_mel decodes a shard's clips and computes their mel spectrograms
         2. extract_mfcc computes MFCC from the mel spectrograms
         3. extract_essentia computes 4,374 descriptors of every decoded clip
-        4. select_tracks keeps the tracks that have all features and lists the others with their reason
+        4. extract_chroma computes chroma of every decoded clip, where the study has task c
+        5. select_tracks keeps the tracks that have all features and lists the others with their reason
 Rows whose audio, settings and code have not changed are kept, so that one new clip costs one clip.
 """
 
@@ -84,6 +85,37 @@ rule extract_essentia:
         "Essentia descriptors of shard {wildcards.shard}"
     script:
         "../scripts/extract_essentia.py"
+
+
+rule extract_chroma:
+    input:
+        manifest=after("scan", f"{RESULTS}/corpus/shards/{{shard}}.parquet"),
+        mel=rules.extract_mel.output.mel,
+    output:
+        chroma=update(f"{RESULTS}/features/chroma/{{shard}}.parquet"),
+    log:
+        f"{LOGS}/extract_chroma/{{shard}}.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_chroma/{{shard}}.tsv"
+    conda:
+        "../../envs/features.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory("extract_chroma"),
+        runtime=60,
+    params:
+        run=settings(
+            "extract_chroma.py",
+            sample_rate=config["spectrogram"]["sample_rate"],
+            min_seconds=config["min_seconds"],
+            **EXCERPT,
+            **config["chroma"],
+        ),
+        data_dir=config["data_dir"],
+    message:
+        "Chroma of shard {wildcards.shard}"
+    script:
+        "../scripts/extract_chroma.py"
 
 
 rule select_tracks:

@@ -13,7 +13,7 @@ POINTS = 80
 PANEL = (218, 150)
 """Size of one network's panel."""
 
-DASHES = {"g": None, "s": "6 2", "e": "2 2", "d": "8 2 2 2", "m": "4 2 1 2"}
+DASHES = {"g": None, "s": "6 2", "e": "2 2", "d": "8 2 2 2", "m": "4 2 1 2", "c": "1 3"}
 """Dash pattern of each task, so that colour is not needed."""
 
 
