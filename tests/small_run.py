@@ -176,6 +176,7 @@ def _write_provenance(results):
             "spectrogram": SPECTROGRAM,
             "seeds": [0],
             "split": {"kind": "random", "repeats": 1},
+            "study": {"subset": None},
             "transfer": {"hop_frames": 21, "fit_rows": ["train", "all"]},
             "agf": {
                 "fit_on": "train",

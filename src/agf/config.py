@@ -13,6 +13,7 @@ import yaml
 from agf.corpus.fma import ARCHIVES
 from agf.errors import UserError
 from agf.study import DRAWN, chosen_cases, listed, unknown_in_subset
+from agf.tasks import ALL_TASKS
 
 DOWNLOAD_FOLDER = "data/fma"
 """Where FMA is downloaded to, and nothing else is."""
@@ -129,7 +130,8 @@ def _check_subset(config, key):
     unknown = unknown_in_subset(config)
     if unknown is not None:
         raise UserError(
-            f"config key {key}: {unknown!r} is no combination of tasks, in the order gsedm, "
+            f"config key {key}: {unknown!r} is no combination of tasks, in the order "
+            f"{''.join(ALL_TASKS)}, "
             "and no case like stn-gs, mtn-gsedm or wstn-3."
         )
 

@@ -139,9 +139,9 @@ def agf_variants(config):
                 variants[name] = config["agf"] | {
                     "fit_on": protocol.fit_on,
                     "dictionary": clustering.dictionary,
-                    "dictionary_size": dict(
-                        zip(worded_tasks(config), clustering.words, strict=True)
-                    ),
+                    # The sizes of tasks that the run does not have stay as they are.
+                    "dictionary_size": config["agf"]["dictionary_size"]
+                    | dict(zip(worded_tasks(config), clustering.words, strict=True)),
                     "groups": clustering.groups,
                     "n_topics": clustering.n_topics,
                 }

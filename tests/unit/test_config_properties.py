@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from agf.config import check_config, read_schema
@@ -29,6 +29,9 @@ VALUES = st.recursive(
     SCALARS,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
 )
+
+ANY_SPEED = settings(deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+"""How busy the machine is says nothing of the code."""
 
 
 def paths_of(config, path=()):
@@ -72,7 +75,7 @@ def taken(config):
     return None
 
 
-@settings(deadline=None, derandomize=True, max_examples=400)
+@settings(ANY_SPEED, max_examples=400)
 @given(PATHS, VALUES)
 def test_another_value_is_taken_or_refused_by_its_key(path, value):
     config = deepcopy(DEFAULT)
@@ -82,7 +85,7 @@ def test_another_value_is_taken_or_refused_by_its_key(path, value):
     assert text is None or path[-1] in text or path[0] in text
 
 
-@settings(deadline=None, derandomize=True, max_examples=100)
+@settings(ANY_SPEED, max_examples=100)
 @given(PATHS)
 def test_a_missing_key_is_named(path):
     config = deepcopy(DEFAULT)
@@ -90,7 +93,7 @@ def test_a_missing_key_is_named(path):
     assert f"config key {'.'.join(path)} is missing" in taken(config)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(ANY_SPEED, max_examples=200)
 @given(PATHS, st.text() | st.integers() | st.none(), VALUES)
 def test_an_unknown_key_is_named(path, name, value):
     config = deepcopy(DEFAULT)
@@ -101,7 +104,7 @@ def test_an_unknown_key_is_named(path, name, value):
     assert f"config key {'.'.join((*path[:-1], str(name)))} is unknown" in taken(config)
 
 
-@settings(deadline=None, derandomize=True, max_examples=300)
+@settings(ANY_SPEED, max_examples=300)
 @given(st.lists(st.tuples(PATHS, VALUES), min_size=2, max_size=4))
 def test_several_changes_never_raise_anything_else(changes):
     config = deepcopy(DEFAULT)
@@ -114,7 +117,7 @@ def test_several_changes_never_raise_anything_else(changes):
     taken(config)
 
 
-@settings(deadline=None, derandomize=True, max_examples=200)
+@settings(ANY_SPEED, max_examples=200)
 @given(st.sampled_from(["data_dir", "audio_dir", "tags_file"]), st.text())
 def test_whatever_is_given_as_a_path_is_looked_for_and_not_more(key, text):
     config = deepcopy(DEFAULT)

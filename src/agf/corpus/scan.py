@@ -190,11 +190,12 @@ def _check_candidates(candidates, tracks, source, folder):
     if candidates.empty:
         counts = tracks.reason.map(reason_kind).value_counts()
         reasons = ", ".join(f"{count} {reason}" for reason, count in counts.items())
-        hint = (
-            "give them tags, or a tags_file"
-            if source == "folder"
-            else "each needs an artist, a genre and an audio file; check data_dir and audio_dir"
-        )
+        if counts.index[0] == "rare genre":
+            hint = "lower min_genre_tracks"
+        elif source == "folder":
+            hint = "give them tags, or a tags_file"
+        else:
+            hint = "each needs an artist, a genre and an audio file; check data_dir and audio_dir"
         raise UserError(
             f"None of the {len(tracks)} tracks of {folder} can be used ({reasons}): {hint}."
         )

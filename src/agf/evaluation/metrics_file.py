@@ -60,7 +60,7 @@ def read_metrics(path):
         if case not in identities:
             raise UserError(
                 f"{path}, line {row + 2}: case {case!r} is unknown; cases are named like stn-gse, "
-                "mtn-gse, wstn-3 or wstn-3-softmax, tasks in the order gsedm."
+                f"mtn-gse, wstn-3 or wstn-3-softmax, tasks in the order {''.join(ALL_TASKS)}."
             )
         if (network, tasks) != identities[case]:
             raise UserError(

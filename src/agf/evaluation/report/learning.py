@@ -29,10 +29,10 @@ def learning_curves(histories, summaries):
     Returns
     -------
     dict or None
-        ``groups``: heading and panels by number of tasks; ``warnings``: a sentence for each task
-        whose loss in evaluation mode exceeds that in training; ``longest``: most
-        epochs of a task; ``points``: most points of a curve. None without
-        histories.
+        ``groups``: heading and panels by number of tasks; ``agf_tasks``: letters of the tasks
+        learnt beside g; ``warnings``: a sentence for each task whose loss in evaluation mode
+        exceeds that in training; ``longest``: most epochs of a task; ``points``: most points of a
+        curve. None without histories.
     """
     frames = {path.parent.name: pd.read_parquet(path) for path in histories}
     frames = {name: frame for name, frame in frames.items() if len(frame)}
@@ -41,6 +41,7 @@ def learning_curves(histories, summaries):
     curves = {name: _curves(frame) for name, frame in frames.items()}
     losses = [loss for of in curves.values() for curve in of.values() for _, loss in curve]
     limits = nice_range(losses, most=4)
+    learnt = {task for of in curves.values() for task in of}
     groups = {}
     for network in all_networks(ALL_TASKS):
         if network.name in curves:
@@ -49,6 +50,7 @@ def learning_curves(histories, summaries):
             groups.setdefault(_heading(network), []).append(panel)
     return {
         "groups": list(groups.items()),
+        "agf_tasks": [task for task in ALL_TASKS if task != "g" and task in learnt],
         "warnings": _warnings(summaries),
         "longest": max(frame["task"].value_counts().max() for frame in frames.values()),
         "points": POINTS,
@@ -92,7 +94,7 @@ def _panel(name, curves, epochs, limits):
         points = [(x(epoch), y(loss)) for epoch, loss in curve]
         if len(points) == 1:
             points.append((points[0][0] + 1, points[0][1]))
-        parts.append(polyline(points, f"task-{task}", DASHES[task]))
+        parts.append(polyline(points, f"task-{task}", DASHES.get(task)))
     for task, where in _apart({task: y(curve[-1][1]) for task, curve in curves.items()}).items():
         parts.append(element("text", task, x=right + 5, y=where + 4, class_=f"end task-{task}"))
     last = "; ".join(
