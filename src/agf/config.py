@@ -265,9 +265,9 @@ def _is_utf8(text):
     return True
 
 
-def _shown(path):
-    """Return a path as it is read in a message of one line."""
-    return str(path) if str(path).isprintable() else repr(str(path))
+def _shown(name):
+    """Return a path or key as it is read in a message of one line."""
+    return str(name) if str(name).isprintable() else repr(str(name))
 
 
 def _sentence(error):
@@ -278,7 +278,7 @@ def _sentence(error):
         name = f"{key}.{unknown[0]}" if key else unknown[0]
         near = get_close_matches(unknown[0], known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(known))}."
-        return f"config key {name} is unknown; {hint}"
+        return f"config key {_shown(name)} is unknown; {hint}"
     if error.validator == "required":
         missing = sorted(set(error.validator_value) - set(error.instance))
         name = f"{key}.{missing[0]}" if key else missing[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from agf.config import check_config, read_schema
@@ -76,6 +76,7 @@ def taken(config):
 
 
 @settings(ANY_SPEED, max_examples=400)
+@example(("mfcc",), {"\n": None})
 @given(PATHS, VALUES)
 def test_another_value_is_taken_or_refused_by_its_key(path, value):
     config = deepcopy(DEFAULT)
@@ -101,7 +102,9 @@ def test_an_unknown_key_is_named(path, name, value):
     if name in place:
         return
     place[name] = value
-    assert f"config key {'.'.join((*path[:-1], str(name)))} is unknown" in taken(config)
+    key = ".".join((*path[:-1], str(name)))
+    shown = key if key.isprintable() else repr(key)
+    assert f"config key {shown} is unknown" in taken(config)
 
 
 @settings(ANY_SPEED, max_examples=300)
