@@ -58,6 +58,27 @@ def snakemake(folder, *arguments, check=True):
     return output
 
 
+def run_and_list(folder, *targets):
+    """Run the workflow; return the logs of the jobs that ran, by rule, as paths below ``logs``."""
+    logs = folder / "results" / "tiny" / "logs"
+    before = {path: path.stat().st_mtime_ns for path in logs.rglob("*.log")}
+    snakemake(folder, *targets)
+    ran = {}
+    for path in sorted(logs.rglob("*.log")):
+        if path.stat().st_mtime_ns != before.get(path):
+            rule = path.relative_to(logs).parts[0].removesuffix(".log")
+            ran.setdefault(rule, []).append(path.relative_to(logs))
+    return ran
+
+
+def names_of_jobs(ran):
+    """Return the wildcards of the jobs of :func:`run_and_list`, by rule: ``random/seed0/stn-c``."""
+    return {
+        rule: [path.with_suffix("").as_posix().partition("/")[2] for path in paths]
+        for rule, paths in ran.items()
+    }
+
+
 def planned(output):
     """Return the number of jobs by rule of a dry run, target rules left out."""
     table = re.search(r"^job +count\n-.*?\n(.*?)^total ", output, re.M | re.S)

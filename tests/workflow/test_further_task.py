@@ -2,7 +2,7 @@
 
 import pandas as pd
 import pytest
-from tiny_run import TINY, copy_run, planned, snakemake, write_config
+from tiny_run import TINY, copy_run, names_of_jobs, planned, run_and_list, snakemake, write_config
 
 from agf.status import summarise_status
 from agf.verify import verify_results
@@ -16,14 +16,7 @@ def with_chroma(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("chroma") / "copy"
     copy_run(tiny, folder)
     write_config(folder, TINY | {"study": {"subset": [*TINY["study"]["subset"], "gc"]}})
-    logs = folder / "results/tiny/logs"
-    before = {path: path.stat().st_mtime_ns for path in logs.rglob("*.log")}
-    snakemake(folder)
-    ran = {}
-    for path in sorted(logs.rglob("*.log")):
-        if path.stat().st_mtime_ns != before.get(path):
-            rule, _, name = path.relative_to(logs).with_suffix("").as_posix().partition("/")
-            ran.setdefault(rule, []).append(name)
+    ran = names_of_jobs(run_and_list(folder))
     return folder / "results/tiny", ran
 
 

@@ -4,7 +4,7 @@ import json
 
 import pandas as pd
 import pytest
-from tiny_run import TINY, copy_run, planned, snakemake, write_config
+from tiny_run import TINY, copy_run, names_of_jobs, planned, run_and_list, snakemake, write_config
 
 from agf.verify import verify_results
 
@@ -22,14 +22,7 @@ def study(tiny, tmp_path_factory):
     folder = tmp_path_factory.mktemp("study") / "copy"
     copy_run(tiny, folder)
     write_config(folder, STUDY)
-    before = {path: path.stat().st_mtime_ns for path in (folder / "results").rglob("*.log")}
-    snakemake(folder)
-    ran = {}
-    logs = folder / "results/tiny/logs"
-    for path in sorted(logs.rglob("*.log")):
-        if path.stat().st_mtime_ns != before.get(path):
-            rule, _, name = path.relative_to(logs).with_suffix("").as_posix().partition("/")
-            ran.setdefault(rule, []).append(name)
+    ran = names_of_jobs(run_and_list(folder))
     return folder / "results/tiny", ran
 
 
