@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import yaml
 
-from agf.corpus.fma import ARCHIVES
+from agf.corpus.archive import ARCHIVES
 from agf.errors import UserError
 from agf.study import DRAWN, chosen_cases, listed, unknown_in_subset
 from agf.tasks import ALL_TASKS

@@ -2,6 +2,8 @@
 
 import ast
 import re
+import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,6 +16,7 @@ STAGES = ["corpus", "features", "targets", "networks", "transfer", "evaluation"]
 MODULES = sorted((ROOT / "src" / "agf").rglob("*.py"))
 SCRIPTS = sorted((ROOT / "workflow" / "scripts").glob("*.py"))
 RULES = sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+RULES_TEXT = "\n".join(path.read_text() for path in RULES)
 
 
 def read_lock():
@@ -60,6 +63,19 @@ def test_rules_are_documented_and_complete(path):
             wanted += ["log:", "benchmark:", "threads:", "resources:", "conda:", "script:"]
         for directive in wanted:
             assert re.search(rf"^ +{directive}", rule, re.M), f"{name} has no {directive}"
+
+
+def test_reading_the_workflow_imports_nothing_slow():
+    """Every job reads it anew: what is imported there, a grid imports a hundred times."""
+    imports = re.findall(
+        r"^from agf.* import [^(]*?$|^from agf.* import \([^)]*\)$", RULES_TEXT, re.M
+    )
+    assert len(imports) > 20
+    script = "\n".join([*imports, "import sys", "print(*sys.modules)"])
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(run.stdout.split())
+    assert "agf.study" in loaded
+    assert not loaded & {"librosa", "pandas", "scipy", "sklearn", "soundfile", "torch"}
 
 
 @pytest.mark.parametrize("stage", ["targets", "networks", "transfer", "tables"])

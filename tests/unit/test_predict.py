@@ -16,11 +16,12 @@ import soundfile
 from small_run import CASES, GENRES, RATE, TRACKS, music
 
 from agf.cli import main
+from agf.corpus.audio_files import files_of_part, fingerprint_of_part
 from agf.errors import UserError
 from agf.features.audio import AudioError
 from agf.predict import Prediction, load, predict_file
 from agf.predict.files import find_sources, predict_files
-from agf.predict.parts import collect_parts, files_of_part, fingerprint_of_part, predict_part
+from agf.predict.parts import collect_parts, predict_part
 
 PREDICT = Path(__file__).parents[2] / "workflow" / "rules" / "predict.smk"
 

@@ -9,9 +9,10 @@ import pyarrow.parquet as pq
 import pytest
 from test_fma import ROW, write_tracks
 
+from agf.corpus.audio_files import audio_fingerprint
 from agf.corpus.fma import audio_path
 from agf.corpus.manifest import shard_name, shard_names
-from agf.corpus.scan import audio_fingerprint, scan_corpus
+from agf.corpus.scan import scan_corpus
 from agf.errors import UserError
 
 

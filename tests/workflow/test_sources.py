@@ -68,12 +68,12 @@ def test_fma_is_downloaded_checked_and_unpacked_once(tiny, tmp_path):
     copy_project(folder)
     overlay = {"corpus": "fma_small", "data_dir": "data/fma", "audio_dir": "fma_small"}
     write_config(folder, TINY | overlay)
-    real = (folder / "src/agf/corpus/fma.py").read_text()
+    real = (folder / "src/agf/corpus/archive.py").read_text()
 
     def offer(address, **checksums):
         known = {name: f"sha1:{value}" for name, value in checksums.items()}
         lines = f"\nARCHIVES_URL = {address!r}\nARCHIVES |= {known!r}\n"
-        (folder / "src/agf/corpus/fma.py").write_text(real + lines)
+        (folder / "src/agf/corpus/archive.py").write_text(real + lines)
 
     with serving(site) as address:
         offer(address, fma_metadata=sums["fma_metadata"], fma_small="0" * 40)

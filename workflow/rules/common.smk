@@ -14,12 +14,12 @@ from snakemake.exceptions import WorkflowError
 
 from agf.code_hash import code_hash
 from agf.config import check_config, check_project_folder, is_downloaded, read_schema
-from agf.corpus.demo import check_demo
+from agf.corpus.archive import ARCHIVES, ARCHIVES_URL
+from agf.corpus.audio_files import audio_fingerprint
 from agf.corpus.digests import COLUMNS
-from agf.corpus.fma import ARCHIVES, ARCHIVES_URL
 from agf.corpus.paper_split import PAPER_SPLIT_CHECKSUM, PAPER_SPLIT_URL
 from agf.corpus.manifest import shard_names
-from agf.corpus.scan import audio_fingerprint
+from agf.corpus.palettes import check_demo
 from agf.corpus.selection import describe_corpus
 from agf.errors import UserError
 from agf.faults import check_writable, describe_future_dates, mend_future_dates

@@ -19,7 +19,7 @@ from agf.code_hash import code_hash
 from agf.corpus.manifest import shard_names
 from agf.errors import UserError
 from agf.lifeline import announce_run
-from agf.predict.parts import fingerprint_of_part
+from agf.corpus.audio_files import fingerprint_of_part
 
 DEFAULTS = {"model": None, "music": None, "out": "predictions", "parts": 16, "vote": "mean", "excerpt": False}
 RUN = {**DEFAULTS, **config}

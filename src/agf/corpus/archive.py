@@ -1,4 +1,4 @@
-"""Unpacking an archive of FMA, every member held against its sha1.
+"""The archives of FMA: where they are, and unpacking one, every member held against its sha1.
 
 Source: the archives of Defferrard, Benzi, Vandergheynst and Bresson, "FMA: A Dataset for Music
 Analysis", ISMIR 2017: zip files compressed by BZIP2, with a list of checksums inside.
@@ -23,6 +23,16 @@ from agf.errors import UserError
 from agf.progress import progress
 
 logger = logging.getLogger(__name__)
+
+ARCHIVES_URL = "https://os.unil.cloud.switch.ch/fma/"
+
+ARCHIVES = {
+    "fma_metadata": "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
+    "fma_small": "sha1:ade154f733639d52e35e32f5593efe5be76c6d70",
+    "fma_medium": "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b",
+    "fma_large": "sha1:497109f4dd721066b5ce5e5f250ec604dc78939e",
+}
+"""Checksums of the dataset's zip archives below :data:`ARCHIVES_URL`."""
 
 CHECKSUMS = "checksums"
 """Name of the list of sha1 below an archive's prefix."""

@@ -4,6 +4,7 @@ This module is imported whenever the workflow is read, so it needs the standard 
 """
 
 import errno
+import hashlib
 import heapq
 import os
 from collections import Counter
@@ -84,6 +85,54 @@ def find_audio(folder):
     return files, others
 
 
+def audio_fingerprint(folder):
+    """Return a hash of the name, size and modification time of every audio file below `folder`.
+
+    It says whether a scan could find anything new, be it that a file may now be read; no file is
+    opened.
+
+    Raises
+    ------
+    UserError
+        Where a folder cannot be read.
+    """
+    digest = hashlib.sha256()
+    for file in find_audio(folder)[0]:
+        closed = "" if os.access(os.path.join(folder, file.path), os.R_OK) else "closed\0"
+        line = f"{file.path}\0{file.size}\0{file.mtime_ns}\0{closed}"
+        digest.update(line.encode(errors="surrogateescape"))
+    return digest.hexdigest()
+
+
+def files_of_part(folder, part):
+    """List the audio files of one part of a folder.
+
+    Parameters
+    ----------
+    folder : str or pathlib.Path
+        The music.
+    part : str
+        ``003-of-016``. A hash of a file's path below `folder` decides on its part, so that new
+        files leave the parts of others as they are.
+
+    Returns
+    -------
+    list of AudioFile
+        Sorted by path.
+    """
+    number, _, n_parts = part.partition("-of-")
+    return [
+        file
+        for file in find_audio(folder)[0]
+        if int(_digest(file.path), 16) % int(n_parts) == int(number)
+    ]
+
+
+def fingerprint_of_part(folder, part):
+    """Return a hash of the paths, sizes and times of a part's files; none is opened."""
+    return _digest("\n".join(map(repr, files_of_part(folder, part))))
+
+
 def lost_file(path, error):
     """Return the error to raise on a file that was there, and now cannot be read.
 
@@ -155,3 +204,7 @@ def _leads_somewhere(link):
     except OSError:
         return False
     return True
+
+
+def _digest(text):
+    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()

@@ -8,7 +8,7 @@ only where their content is another, however often it is made anew.
 import hashlib
 import json
 
-import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from agf.files import write_json
@@ -58,9 +58,8 @@ def write_digests(tracks, genres, splits, feature_paths, out):
 
 
 def _by_track(paths, column):
-    frames = [pd.read_parquet(path, columns=["track_id", column]) for path in paths]
-    table = pd.concat(frames)
-    return dict(zip(table.track_id.tolist(), table[column].tolist(), strict=True))
+    table = pa.concat_tables(pq.read_table(path, columns=["track_id", column]) for path in paths)
+    return dict(zip(*table.to_pydict().values(), strict=True))
 
 
 def _find(values, track, what):

@@ -20,16 +20,6 @@ SUBSETS = ("small", "medium", "large")
 CLIP_SECONDS = 30.0
 """Length of the dataset's clips; ``tracks.csv`` has the length of the track they were cut from."""
 
-ARCHIVES_URL = "https://os.unil.cloud.switch.ch/fma/"
-
-ARCHIVES = {
-    "fma_metadata": "sha1:f0df49ffe5f2a6008d7dc83c6915b31835dfe733",
-    "fma_small": "sha1:ade154f733639d52e35e32f5593efe5be76c6d70",
-    "fma_medium": "sha1:c67b69ea232021025fca9231fc1c7c1a063ab50b",
-    "fma_large": "sha1:497109f4dd721066b5ce5e5f250ec604dc78939e",
-}
-"""Checksums of the dataset's zip archives below :data:`ARCHIVES_URL`."""
-
 OFFICIAL_SPLITS = ("training", "validation", "test")
 """Parts of FMA's official split."""
 

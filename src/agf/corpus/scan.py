@@ -39,25 +39,6 @@ SHOWN = 3
 """Files or tracks named in a line of the log; the rest is counted."""
 
 
-def audio_fingerprint(folder):
-    """Return a hash of the name, size and modification time of every audio file below `folder`.
-
-    It says whether a scan could find anything new, be it that a file may now be read; no file is
-    opened.
-
-    Raises
-    ------
-    UserError
-        Where a folder cannot be read.
-    """
-    digest = hashlib.sha256()
-    for file in find_audio(folder)[0]:
-        closed = "" if os.access(os.path.join(folder, file.path), os.R_OK) else "closed\0"
-        line = f"{file.path}\0{file.size}\0{file.mtime_ns}\0{closed}"
-        digest.update(line.encode(errors="surrogateescape"))
-    return digest.hexdigest()
-
-
 def scan_corpus(settings, data_dir, audio_dir, tags_file, out, cache):
     """List every track with its audio file, or why it has to be left out.
 

@@ -1,43 +1,13 @@
 """Folders of thousands of files, predicted in parts, side by side or on a cluster."""
 
-import hashlib
 import os
 
 import pandas as pd
 
-from agf.corpus.audio_files import find_audio
+from agf.corpus.audio_files import files_of_part
 from agf.files import write_text
 from agf.predict.files import Source, predict_files, results_text, write_results
 from agf.predict.model import load
-
-
-def files_of_part(folder, part):
-    """List the audio files of one part of a folder.
-
-    Parameters
-    ----------
-    folder : str or pathlib.Path
-        The music.
-    part : str
-        ``003-of-016``. A hash of a file's path below `folder` decides on its part, so that new
-        files leave the parts of others as they are.
-
-    Returns
-    -------
-    list of agf.corpus.audio_files.AudioFile
-        Sorted by path.
-    """
-    number, _, n_parts = part.partition("-of-")
-    return [
-        file
-        for file in find_audio(folder)[0]
-        if int(_digest(file.path), 16) % int(n_parts) == int(number)
-    ]
-
-
-def fingerprint_of_part(folder, part):
-    """Return a hash of the paths, sizes and times of a part's files; none is opened."""
-    return _digest("\n".join(map(repr, files_of_part(folder, part))))
 
 
 def predict_part(model_folder, folder, part, out, skipped, vote, excerpt):
@@ -48,7 +18,7 @@ def predict_part(model_folder, folder, part, out, skipped, vote, excerpt):
     model_folder : str or pathlib.Path
         What ``agf export`` wrote.
     folder, part
-        As in :func:`files_of_part`.
+        As in :func:`agf.corpus.audio_files.files_of_part`.
     out : str or pathlib.Path
         Parquet: ``id``, the file's path, `folder` included, and one column per genre.
     skipped : str or pathlib.Path
@@ -81,7 +51,3 @@ def collect_parts(parts, skipped_parts, out, skipped):
     write_text(results_text(rows, genres, "csv"), out)
     reasons = pd.concat([pd.read_csv(path, dtype=str) for path in skipped_parts])
     write_text(reasons.sort_values("path").to_csv(index=False), skipped)
-
-
-def _digest(text):
-    return hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()
