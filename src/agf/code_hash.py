@@ -72,13 +72,23 @@ def _path(name):
 
 def _parse(path):
     tree = ast.parse(path.read_bytes(), filename=str(path))
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         body = getattr(node, "body", None)
-        if isinstance(body, list) and body and isinstance(body[0], ast.Expr):
+        if body and isinstance(body[0], ast.Expr):
             value = body[0].value
             if isinstance(value, ast.Constant) and isinstance(value.value, str):
                 body[0] = ast.Pass()
     return tree
+
+
+def _statements(tree):
+    """Yield a module and every statement in it; expressions, which are most of a tree, hold none."""
+    todo = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+            todo += getattr(node, field, ())
 
 
 def _digest(tree):
@@ -87,7 +97,7 @@ def _digest(tree):
 
 def _imports(tree, package):
     names = set()
-    for node in ast.walk(tree):
+    for node in _statements(tree):
         if isinstance(node, ast.Import):
             names.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
