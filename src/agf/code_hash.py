@@ -82,7 +82,7 @@ def _parse(path):
 
 
 def _statements(tree):
-    """Yield a module and every statement in it; expressions, which are most of a tree, hold none."""
+    """Yield a module and all its statements; expressions, most of a tree, hold none."""
     todo = [tree]
     while todo:
         node = todo.pop()
