@@ -436,6 +436,35 @@ def test_leakage_averages_rows_by_their_number_of_cases():
     assert checks._mean(rows, "log_loss") == pytest.approx(0.55, abs=1e-12)
 
 
+def test_leakage_shows_what_tasks_gain_under_each_protocol():
+    rows = [
+        ("own", "stn", 1, np.nan, np.nan, np.nan),
+        ("own", "stn", 2, 0.1, -0.2, 0.4),
+        ("own", "mtn", 2, -0.05, -0.1, 0.02),
+        ("own", "stn", 5, 0.3, np.nan, np.nan),
+        ("leaky", "stn", 2, -0.25, -0.5, -0.01),
+    ]
+    names = ["protocol", "system", "n_tasks"]
+    gain = "difference_from_g_log_loss"
+    frame = pd.DataFrame(rows, columns=[*names, gain, f"{gain}_low", f"{gain}_high"])
+    frame = frame.assign(n_cases=1, log_loss=1.0, macro_f1=0.5)
+    for end in ("", "_low", "_high"):
+        frame[f"difference_from_g_macro_f1{end}"] = np.nan
+    section = checks.leakage_section(frame)
+    assert [len(row) for row in section["all"].rows] == [10] * len(rows)
+    (table,) = section["gains"]
+    shown = [[cell.text for cell in (*row[:2], *row[3:])] for row in table.rows]
+    minus, none = "\N{MINUS SIGN}", "\N{EN DASH}"
+    assert shown == [
+        ["own", "2", "+0.1000", f"{minus}0.0500"],
+        ["", "5", "+0.3000", none],
+        ["leaky", "2", f"{minus}0.2500", none],
+    ]
+    drawings = [str(row[2].text) for row in table.rows]
+    assert [drawing.count("<title>") for drawing in drawings] == [2, 1, 1]
+    assert [drawing.count('class="interval') for drawing in drawings] == [2, 0, 1]
+
+
 def test_genre_bars_leave_out_genres_without_a_track():
     audit = pd.DataFrame(
         {"section": "top genres", "measure": "tracks", "group": ["A", "B"]}

@@ -6,6 +6,7 @@ beside the run's own protocol.
 """
 
 from pathlib import Path
+from statistics import mean
 from string import ascii_uppercase
 
 import pandas as pd
@@ -174,14 +175,17 @@ def describe_protocol(protocol):
 
 
 def _read_runs(runs, results, corpus):
-    """Return the metrics of runs, and evaluation tracks per training track in the first split."""
+    """Return the metrics of runs, and evaluation tracks per training track, a mean over splits."""
     rows = [
         (split, seed, name, Path(results, at, "metrics.json")) for split, seed, name, at in runs
     ]
     metrics = gather_metrics(rows, corpus)
-    split = Path(results, "splits", f"{runs[0][0]}.parquet")
-    n_train, n_evaluation = (len(read_part(split, part)) for part in ("train", "evaluation"))
-    return metrics, n_evaluation / n_train
+    ratios = []
+    for split in metrics["split"].unique():
+        path = Path(results, "splits", f"{split}.parquet")
+        n_train, n_evaluation = (len(read_part(path, part)) for part in ("train", "evaluation"))
+        ratios.append(n_evaluation / n_train)
+    return metrics, mean(ratios)
 
 
 def _gains(metrics, cases, score):

@@ -5,9 +5,9 @@ from markupsafe import Markup
 
 from agf.evaluation.figures import SYSTEMS
 from agf.evaluation.metrics_file import SCORES
-from agf.evaluation.report.cells import Cell, Column, Table, number, percent, text
+from agf.evaluation.report.cells import Cell, Column, Table, fixed, interval, number, percent, text
 from agf.evaluation.report.row_plots import Mark, row_plots
-from agf.evaluation.report.scores import plain_table
+from agf.evaluation.report.scores import with_deviation
 from agf.evaluation.report.svg import (
     DASHES,
     SHAPES,
@@ -36,41 +36,103 @@ def clusterings_section(clusterings):
 
 
 def _by_system(frame, label, caption):
-    """Draw the mean over cases of each system, one row for each value of the column `label`."""
-    drawn = []
-    systems = [system for system in SYSTEMS if (frame["system"] == system).any()]
+    """Draw the scores of each system, one row for each value of the column `label`."""
+    gains = [_gains(frame, label, caption, score) for score in SCORES]
+    return {
+        "drawn": [_means(frame, label, caption, score) for score in SCORES],
+        "gains": [table for table in gains if table],
+        "all": _all_rows(frame, label, f"{caption}: all rows"),
+    }
+
+
+def _all_rows(frame, label, caption):
+    """Return every row with its deviations and intervals."""
+    columns = [Column(label), Column("system"), Column("N", True), Column("cases", True)]
     for score in SCORES:
-        marks, names, values = [], [], []
-        for name, rows in frame.groupby(label, sort=False):
-            means = {system: _mean(rows[rows["system"] == system], score) for system in systems}
-            names.append(name)
-            values.append(means)
-            marks.append(
-                [
-                    Mark(
-                        mean,
-                        None,
-                        None,
-                        f"{name}, {SYSTEMS[s][0]}: {mean:.4f}",
-                        SYSTEMS[s][2],
-                        s,
-                        4 * (place - (len(systems) - 1) / 2),
-                    )
-                    for place, (s, mean) in enumerate(means.items())
-                    if not np.isnan(mean)
-                ]
+        columns += [Column(f"{heading(score)} ± sd", True), Column("minus stn-g", True)]
+        columns.append(Column("95 % interval", True))
+    rows = []
+    for row in frame.to_dict("records"):
+        cells = [text(row[label]), text(SYSTEMS[row["system"]][0])]
+        cells += [number(row[name], 0) for name in ("n_tasks", "n_cases")]
+        for score in SCORES:
+            name = f"difference_from_g_{score}"
+            cells.append(with_deviation(number(row[score]), row.get(f"{score}_sd")))
+            cells.append(number(row[name], signed=True))
+            cells.append(interval(row[f"{name}_low"], row[f"{name}_high"], signed=True))
+        rows.append(cells)
+    return Table(caption, columns, rows, True, "dense")
+
+
+def _means(frame, label, caption, score):
+    """Draw the mean over cases of each system."""
+    systems = [system for system in SYSTEMS if (frame["system"] == system).any()]
+    rows, points = [], []
+    for name, group in frame.groupby(label, sort=False):
+        means = {system: _mean(group[group["system"] == system], score) for system in systems}
+        rows.append(([text(name)], means))
+        points.append({s: (mean, np.nan, np.nan) for s, mean in means.items()})
+    title = f"{caption}: {heading(score)}, mean over cases"
+    return _drawn(title, [Column(label)], systems, rows, points)
+
+
+def _gains(frame, label, caption, score):
+    """Draw what networks of several tasks gain over the genre task alone; None without any."""
+    name = f"difference_from_g_{score}"
+    frame = frame[frame[name].notna()]
+    systems = [system for system in SYSTEMS if (frame["system"] == system).any()]
+    rows, points = [], []
+    for value, group in frame.groupby(label, sort=False):
+        for place, (n_tasks, found) in enumerate(group.groupby("n_tasks")):
+            found = found.set_index("system")
+            differences = {system: found[name].get(system) for system in systems}
+            rows.append(([text("" if place else value), number(n_tasks, 0)], differences))
+            columns = [name, f"{name}_low", f"{name}_high"]
+            points.append({row[0]: tuple(row[1:]) for row in found[columns].itertuples()})
+    columns = [Column(label), Column("N", True)]
+    title = f"{caption}: {heading(score)} of N tasks minus that of stn-g"
+    return _drawn(title, columns, systems, rows, points, reference=0.0) if rows else None
+
+
+def _drawn(title, columns, systems, rows, points, reference=None):
+    """Return a table with a drawn column and the value of each system.
+
+    Parameters
+    ----------
+    title : str
+    columns : list of Column
+        Those before the drawing.
+    systems : list of str
+    rows : list of tuple
+        Cells before the drawing, and value by system.
+    points : list of dict
+        For each row, by system, value and ends of its interval, NaN where there is none.
+    reference : float, optional
+        Where the scale has a line, as signed values have.
+    """
+    signed = reference is not None
+    marks = [
+        [
+            Mark(
+                value,
+                *(None if np.isnan(end) else end for end in ends),
+                f"{SYSTEMS[system][0]}: {fixed(value, signed=signed)}",
+                SYSTEMS[system][2],
+                system,
+                4 * (systems.index(system) - (len(systems) - 1) / 2),
             )
-        axis, drawings = row_plots(marks)
-        rows = [
-            [text(name), Cell(picture), *(number(means[system]) for system in systems)]
-            for name, picture, means in zip(names, drawings, values, strict=True)
+            for system, (value, *ends) in row.items()
+            if not np.isnan(value)
         ]
-        columns = [Column(label), Column("", axis=axis)]
-        columns += [Column(_named(system), True) for system in systems]
-        title = f"{caption}: {heading(score)}, mean over cases"
-        drawn.append(Table(title, columns, rows, False, "plots"))
-    everything = plain_table(frame, f"{caption}: all rows", sortable=True)
-    return {"drawn": drawn, "all": everything._replace(class_="dense")}
+        for row in points
+    ]
+    axis, drawings = row_plots(marks, reference)
+    columns = [*columns, Column("", axis=axis), *(Column(_named(s), True) for s in systems)]
+    cells = [
+        [*first, Cell(picture), *(number(values[system], signed=signed) for system in systems)]
+        for (first, values), picture in zip(rows, drawings, strict=True)
+    ]
+    return Table(title, columns, cells, False, "plots")
 
 
 def _named(system):

@@ -31,8 +31,8 @@ LISTS = {
     "predictions": "cases/{split}/seed{seed}/*/predictions.parquet",
     "histories": "networks/{split}/seed{seed}/*/history.parquet",
     "summaries": "networks/{split}/seed{seed}/*/summary.json",
-    "topics": "targets/{split}/[sedm].parquet",
-    "top_words": "targets/{split}/[sedm].top_words.csv",
+    "topics": "targets/{split}/[a-z].parquet",
+    "top_words": "targets/{split}/[a-z].top_words.csv",
     "benchmarks": "benchmarks/**/*.tsv",
 }
 """Name of each list of files, and the pattern they follow."""

@@ -40,7 +40,7 @@ class Mark(NamedTuple):
     shift: float = 0.0
 
 
-def row_plots(rows, reference=None, limits=None):
+def row_plots(rows, reference=None, limits=None, most_ticks=5):
     """Draw rows of marks on one scale.
 
     Parameters
@@ -50,6 +50,8 @@ def row_plots(rows, reference=None, limits=None):
         Where a vertical line runs through all rows.
     limits : tuple of float, optional
         Ends of the scale; by default those of the marks and of `reference`.
+    most_ticks : int
+        Fewer where the column is narrow.
 
     Returns
     -------
@@ -66,7 +68,9 @@ def row_plots(rows, reference=None, limits=None):
         if value is not None
     ]
     values += [reference] if reference is not None else []
-    low, high, ticks = nice_range(limits or values or [0, 1], most=5, pad=0 if limits else 0.06)
+    low, high, ticks = nice_range(
+        limits or values or [0, 1], most=most_ticks, pad=0 if limits else 0.06
+    )
     scale = linear(low, high, 3, 97)
     lines = [_vertical(scale(tick), "grid") for tick in ticks]
     if reference is not None:

@@ -92,7 +92,7 @@ def table4(frame):
             value = row[column]
             cell = number(value, signed=column.startswith("difference_"))
             if deviation is not None:
-                cell = _with_deviation(cell, deviation[position])
+                cell = with_deviation(cell, deviation[position])
             if score and value == best[score]:
                 cell = cell._replace(class_="best")
             cells.append(cell)
@@ -113,7 +113,7 @@ def baselines_table(frame):
         [
             text(row["baseline"]),
             text(BASELINES.get(row["baseline"], "")),
-            *(_with_deviation(number(row[score]), row.get(f"{score}_sd")) for score in scores),
+            *(with_deviation(number(row[score]), row.get(f"{score}_sd")) for score in scores),
         ]
         for _, row in frame.iterrows()
     ]
@@ -121,7 +121,8 @@ def baselines_table(frame):
     return Table("Baselines", [*columns, *(Column(heading(s), True) for s in scores)], rows, True)
 
 
-def _with_deviation(cell, deviation):
+def with_deviation(cell, deviation):
+    """Return the cell of a number with its standard deviation behind it, where there is one."""
     if cell.sort == "" or pd.isna(deviation):
         return cell
     return cell._replace(text=f"{cell.text} ± {deviation:.4f}")

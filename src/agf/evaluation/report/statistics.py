@@ -112,6 +112,7 @@ def forest(rows, score, caption, named=False):
     """
     over_splits = rows["low"].notna().any()
     bootstrapped = rows["bootstrap_low"].notna().any()
+    adjusted = rows["p_holm"].notna().any()
     marks, cells = [], []
     for row in rows.itertuples():
         ends = (row.low, row.high) if over_splits else (row.bootstrap_low, row.bootstrap_high)
@@ -129,12 +130,11 @@ def forest(rows, score, caption, named=False):
             cells[-1].append(interval(row.bootstrap_low, row.bootstrap_high, signed=True))
         if over_splits:
             cells[-1] += [
-                number(row.p, 3),
-                number(row.p_holm, 3),
+                number(row.p_holm if adjusted else row.p, 3),
                 _three(row.p_better, row.p_equal, row.p_worse),
                 number(row.detectable),
             ]
-    axis, drawings = row_plots(marks, reference=0.0)
+    axis, drawings = row_plots(marks, reference=0.0, most_ticks=3)
     table_rows = [
         [row[0], Cell(picture), *row[1:]] for row, picture in zip(cells, drawings, strict=True)
     ]
@@ -142,7 +142,8 @@ def forest(rows, score, caption, named=False):
         "difference",
         *(["95 % over splits"] if over_splits else []),
         *(["95 % bootstrap"] if bootstrapped else []),
-        *(["p", "p (Holm)", "better / equal / worse", "detectable"] if over_splits else []),
+        *(["p (Holm)" if adjusted else "p", "better / equal / worse"] if over_splits else []),
+        *(["detectable"] if over_splits else []),
     ]
     columns = [Column("comparison"), Column(BETTER.get(score, ""), axis=axis)]
     columns += [Column(name, True) for name in names]
