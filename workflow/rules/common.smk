@@ -140,7 +140,10 @@ def memory(name):
     """
 
     def asked(wildcards, attempt):
-        figures = MEMORY[name.format(**wildcards)]
+        line = name.format(**wildcards)
+        if line not in MEMORY:
+            raise WorkflowError(f"workflow/memory.yaml has no line {line}: add what that job needs (MB).")
+        figures = MEMORY[line]
         tracks = count_tracks() / 1000
         of_corpus = figures.get("per_1000_tracks", 0) * tracks
         of_shard = figures.get("per_1000_tracks_of_shard", 0) * tracks / config["shards"]
