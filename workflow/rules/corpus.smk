@@ -27,7 +27,7 @@ if GENERATED:
             mem_mb=memory("generate_demo"),
             runtime=30,
         params:
-            run=settings("generate_demo.py", demo=config["demo"], seed=SEED),
+            run=lambda wildcards: settings("generate_demo.py", demo=config["demo"], seed=SEED),
             out=lambda wildcards, output: os.path.dirname(output.planted),
         message:
             "Generating the demo corpus in {config[data_dir]}"
@@ -87,7 +87,7 @@ rule audit_corpus:
         mem_mb=memory("audit_corpus"),
         runtime=30,
     params:
-        run=settings("audit_corpus.py"),
+        run=lambda wildcards: settings("audit_corpus.py"),
     message:
         "Auditing the corpus"
     script:

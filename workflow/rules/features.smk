@@ -30,7 +30,9 @@ rule extract_mel:
         mem_mb=memory("extract_mel"),
         runtime=60,
     params:
-        run=settings("extract_mel.py", min_seconds=config["min_seconds"], **EXCERPT, **config["spectrogram"]),
+        run=lambda wildcards: settings(
+            "extract_mel.py", min_seconds=config["min_seconds"], **EXCERPT, **config["spectrogram"]
+        ),
         data_dir=config["data_dir"],
     message:
         "Mel spectrograms of shard {wildcards.shard}"
@@ -54,7 +56,7 @@ rule extract_mfcc:
         mem_mb=memory("extract_mfcc"),
         runtime=30,
     params:
-        run=settings("extract_mfcc.py", top_db=config["spectrogram"]["top_db"], **config["mfcc"]),
+        run=lambda wildcards: settings("extract_mfcc.py", top_db=config["spectrogram"]["top_db"], **config["mfcc"]),
     message:
         "MFCC of shard {wildcards.shard}"
     script:
@@ -79,7 +81,7 @@ rule extract_essentia:
         mem_mb=memory("extract_essentia"),
         runtime=120,
     params:
-        run=settings("extract_essentia.py", **EXCERPT),
+        run=lambda wildcards: settings("extract_essentia.py", **EXCERPT),
         data_dir=config["data_dir"],
     message:
         "Essentia descriptors of shard {wildcards.shard}"
@@ -104,7 +106,7 @@ rule extract_chroma:
         mem_mb=memory("extract_chroma"),
         runtime=60,
     params:
-        run=settings(
+        run=lambda wildcards: settings(
             "extract_chroma.py",
             sample_rate=config["spectrogram"]["sample_rate"],
             min_seconds=config["min_seconds"],
@@ -142,7 +144,7 @@ rule select_tracks:
         mem_mb=memory("select_tracks"),
         runtime=30,
     params:
-        run=settings("select_tracks.py", shards=config["shards"]),
+        run=lambda wildcards: settings("select_tracks.py", shards=config["shards"]),
     message:
         "Selecting the tracks that have every feature"
     script:

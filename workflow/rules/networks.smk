@@ -30,7 +30,7 @@ rule pack_mels:
         mem_mb=memory("pack_mels"),
         runtime=60,
     params:
-        run=settings("pack_mels.py"),
+        run=lambda wildcards: settings("pack_mels.py"),
     message:
         "All mel spectrograms in one file"
     script:
@@ -55,7 +55,7 @@ rule fit_scaler:
         mem_mb=memory("fit_scaler"),
         runtime=30,
     params:
-        run=settings("fit_scaler.py", top_db=config["spectrogram"]["top_db"]),
+        run=lambda wildcards: settings("fit_scaler.py", top_db=config["spectrogram"]["top_db"]),
     message:
         "Mean and deviation of every mel band"
     script:
@@ -86,7 +86,7 @@ rule train_network:
         runtime=720,
         gpu_slot=1,
     params:
-        run=settings("train_network.py", top_db=config["spectrogram"]["top_db"], **config["networks"]),
+        run=lambda wildcards: settings("train_network.py", top_db=config["spectrogram"]["top_db"], **config["networks"]),
         resume=f"{RESULTS}/cache/resume",
     message:
         "Training {wildcards.network}"

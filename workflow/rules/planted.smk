@@ -74,7 +74,9 @@ if GENERATED:
             mem_mb=memory("draw_planted"),
             runtime=10,
         params:
-            run=settings("draw_planted.py", epochs=config["networks"]["epochs"], warnings=leaks(config)),
+            run=lambda wildcards: settings(
+                "draw_planted.py", epochs=config["networks"]["epochs"], warnings=leaks(config)
+            ),
         message:
             "Genre alone and with artist groups, by label noise"
         script:

@@ -41,7 +41,7 @@ rule collect_metrics:
         mem_mb=memory("collect_metrics"),
         runtime=10,
     params:
-        run=settings("collect_metrics.py", corpus=config["corpus"]),
+        run=lambda wildcards: settings("collect_metrics.py", corpus=config["corpus"]),
     message:
         "Collecting the metrics of all cases"
     script:
@@ -67,7 +67,7 @@ rule score_baselines:
         mem_mb=memory("score_baselines"),
         runtime=240,
     params:
-        run=settings("score_baselines.py", seed=SEED),
+        run=lambda wildcards: settings("score_baselines.py", seed=SEED),
     message:
         "Scoring the baselines"
     script:
@@ -92,7 +92,7 @@ rule write_provenance:
         mem_mb=memory("write_provenance"),
         runtime=10,
     params:
-        run=settings("write_provenance.py", configuration=RECORDED, scripts=script_hashes()),
+        run=lambda wildcards: settings("write_provenance.py", configuration=RECORDED, scripts=script_hashes()),
         results=lambda wildcards: RESULTS,
     message:
         "Recording what the run was made of"
@@ -126,7 +126,7 @@ rule draw_tables:
         mem_mb=memory("draw_tables"),
         runtime=10,
     params:
-        run=settings("draw_tables.py", warnings=leaks(config)),
+        run=lambda wildcards: settings("draw_tables.py", warnings=leaks(config)),
         published=lambda wildcards, input: os.path.dirname(input.published[0]),
         out=lambda wildcards, output: os.path.dirname(output.tables[0]),
     message:
@@ -160,7 +160,7 @@ rule compare_cases:
         mem_mb=memory("compare_cases"),
         runtime=60,
     params:
-        run=settings("compare_cases.py", seed=SEED),
+        run=lambda wildcards: settings("compare_cases.py", seed=SEED),
     message:
         "Comparing the systems"
     script:
@@ -187,7 +187,7 @@ rule compare_protocols:
         mem_mb=memory("compare_protocols"),
         runtime=10,
     params:
-        run=settings("compare_protocols.py", protocols=[list(protocol) for protocol in PROTOCOL_RUNS]),
+        run=lambda wildcards: settings("compare_protocols.py", protocols=[list(protocol) for protocol in PROTOCOL_RUNS]),
         results=lambda wildcards: RESULTS,
     message:
         "The same cases under each protocol"
@@ -215,7 +215,7 @@ rule compare_clusterings:
         mem_mb=memory("compare_clusterings"),
         runtime=10,
     params:
-        run=settings(
+        run=lambda wildcards: settings(
             "compare_clusterings.py",
             clusterings=[[*clustering[:1], list(clustering.words), *clustering[2:]] for clustering in CLUSTERING_RUNS],
         ),
@@ -248,7 +248,7 @@ rule sum_tables:
         mem_mb=memory("sum_tables"),
         runtime=10,
     params:
-        run=settings("sum_tables.py"),
+        run=lambda wildcards: settings("sum_tables.py"),
     message:
         "Checksums of the tables"
     script:
@@ -289,7 +289,7 @@ rule write_report:
         mem_mb=memory("write_report"),
         runtime=30,
     params:
-        run=settings("write_report.py", design=design_of_report()),
+        run=lambda wildcards: settings("write_report.py", design=design_of_report()),
         benchmarks=BENCHMARKS,
     message:
         "Writing the report"

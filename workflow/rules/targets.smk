@@ -60,7 +60,7 @@ checkpoint digest_contents:
         mem_mb=memory("digest_contents"),
         runtime=30,
     params:
-        run=settings("digest_contents.py", features=FEATURES),
+        run=lambda wildcards: settings("digest_contents.py", features=FEATURES),
     message:
         "Summing up what the jobs to come depend on"
     script:
@@ -125,7 +125,7 @@ if GENERATED:
             mem_mb=memory("score_agreement"),
             runtime=30,
         params:
-            run=settings("score_agreement.py", seed=SEED),
+            run=lambda wildcards: settings("score_agreement.py", seed=SEED),
         message:
             "Comparing the artists' topics with the planted groups"
         script:

@@ -33,7 +33,7 @@ rule embed_windows:
         runtime=240,
         gpu_slot=1,
     params:
-        run=settings("embed_windows.py", hop_frames=config["transfer"]["hop_frames"]),
+        run=lambda wildcards: settings("embed_windows.py", hop_frames=config["transfer"]["hop_frames"]),
     message:
         "Embedding all windows with {wildcards.network}"
     script:
@@ -91,7 +91,7 @@ rule score_own_softmax:
         mem_mb=memory("score_own_softmax"),
         runtime=30,
     params:
-        run=settings("score_own_softmax.py"),
+        run=lambda wildcards: settings("score_own_softmax.py"),
     message:
         "Scoring {wildcards.case} by its own softmax"
     script:
@@ -115,7 +115,7 @@ rule score_cases:
         mem_mb=memory("score_cases"),
         runtime=10,
     params:
-        run=settings("score_cases.py"),
+        run=lambda wildcards: settings("score_cases.py"),
     message:
         "Scoring the predictions of all cases"
     script:
