@@ -41,7 +41,7 @@ setup: .venv/ready
 
 # pip, not another installer: it alone takes a CPU build of torch from a folder of wheels where one is at hand.
 .venv/ready: requirements.lock pyproject.toml
-	@echo 'Setting up .venv: some 100 packages, about a minute.'
+	@echo 'Setting up .venv: some 100 packages, one to three minutes.'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
