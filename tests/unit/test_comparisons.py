@@ -359,6 +359,14 @@ def test_both_tables_are_written_from_the_files_of_a_study(tmp_path):
     assert latex.startswith("% Provenance: abc\n") and "\\toprule" in latex
     (line,) = [line for line in latex.splitlines() if line.startswith("mtn-gs - stn-gs & log")]
     assert line.count("&") == 7 and f"{row.p_holm:.3f}" in line
+    page = comparisons.comparisons_html(table)
+    assert page.count("<tr>") == len(table) + 1
+    (cells,) = [
+        cells
+        for cells in page.split("<tr>")
+        if ">mtn-gs - stn-gs</td>" in cells and ">log" in cells
+    ]
+    assert cells.count("<td") == 8 and f">{row.p_holm:.3f}</td>" in cells
 
 
 def outcome(**changes):

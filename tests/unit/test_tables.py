@@ -416,7 +416,7 @@ def test_write_tables(tmp_path):
         path, tmp_path / "out", SIZES, LAYERS, baseline_frame(), notes=["Fitted on all rows."]
     )
     names = [f"table{n}.{kind}" for n in range(1, 6) for kind in documents.KINDS]
-    names += ["baselines.tex", "figure3.png", "figure3.svg"]
+    names += ["baselines.tex", "baselines.html", "figure3.png", "figure3.svg"]
     assert [file.name for file in files] == names
     assert all(file.stat().st_size > 0 for file in files)
 
@@ -515,7 +515,7 @@ def test_tables_of_a_run_are_written_from_its_files(tmp_path):
         assert "Provenance: abc" in (tmp_path / f"table{n}.md").read_text()
         assert "% Provenance: abc" in (tmp_path / f"table{n}.tex").read_text()
     names = [f"table{n}.{kind}" for n in range(1, 6) for kind in documents.KINDS]
-    names += ["baselines.tex", "figure3.png", "figure3.svg"]
+    names += ["baselines.tex", "baselines.html", "figure3.png", "figure3.svg"]
     assert set(names) <= {path.name for path in tmp_path.iterdir()}
 
 

@@ -62,7 +62,9 @@ if GENERATED:
             contents=after("digests", contents("artist")),
             scores=expand(rules.run_planted.output.scores, noise=NOISE),
         output:
-            expand(f"{PLANTED}/planted.{{kind}}", kind=["csv", "md", "tex", "html", "png", "svg"]),
+            expand(f"{PLANTED}/planted.{{kind}}", kind=["csv", "md", "tex", "png"]),
+            in_report(f"{PLANTED}/planted.html", "Study", "Label noise", "planted"),
+            in_report(f"{PLANTED}/planted.svg", "Figures", "Label noise", "planted_figure"),
         log:
             f"{LOGS}/draw_planted.log",
         benchmark:

@@ -113,6 +113,7 @@ rule draw_tables:
         tables=expand(f"{TABLES}/table{{n}}.{{kind}}", n=range(1, 6), kind=["csv", "md", "tex"]),
         pages=[in_report(f"{TABLES}/table{n}.html", "Tables", f"Table {n}", f"table{n}") for n in range(1, 6)],
         baselines=f"{TABLES}/baselines.tex",
+        baselines_page=in_report(f"{TABLES}/baselines.html", "Tables", "Baselines", "baselines"),
         figure=in_report(f"{TABLES}/figure3.svg", "Figures", "Figure 3", "figure3"),
         bitmap=f"{TABLES}/figure3.png",
     log:
@@ -147,6 +148,7 @@ rule compare_cases:
         comparisons=f"{TABLES}/comparisons.csv",
         page=f"{TABLES}/comparisons.md",
         latex=f"{TABLES}/comparisons.tex",
+        html=in_report(f"{TABLES}/comparisons.html", "Study", "Comparisons", "comparisons"),
         bootstrap=f"{TABLES}/bootstrap.csv",
         genres=f"{TABLES}/genres.csv",
     log:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from agf.corpus.tracks import read_part
 from agf.errors import UserError
+from agf.evaluation.html_page import html_page
 from agf.evaluation.latex import MINUS, latex_table
 from agf.evaluation.metrics import probabilities_and_labels
 from agf.evaluation.metrics_file import COLUMNS, SCORES, numbers, read_text_table
@@ -41,6 +42,8 @@ from agf.progress import progress
 from agf.tasks import ALL_TASKS, WIDE, task_combinations
 
 logger = logging.getLogger(__name__)
+
+TITLE = "Comparisons of systems"
 
 FAMILIES = {
     "mtn_vs_stn": "MTN minus STN of the same tasks",
@@ -525,7 +528,7 @@ def comparisons_markdown(comparisons, provenance=None):
         Means of families first, then family by family.
     """
     several = bool((comparisons["n_splits"] > 1).any())
-    lines = ["# Comparisons of systems", "", _about(comparisons)]
+    lines = [f"# {TITLE}", "", _about(comparisons)]
     means = comparisons["comparison"].map(is_mean).astype(bool)
     if means.any():
         lines += ["", "## Means of several comparisons", ""]
@@ -551,6 +554,30 @@ def comparisons_latex(comparisons, provenance):
     -------
     str
     """
+    table, notes = _one_table(comparisons)
+    text = latex_table(table, f"{TITLE}.", "tab:comparisons", notes=notes)
+    return f"% Provenance: {provenance}\n{text}"
+
+
+def comparisons_html(comparisons):
+    """Return the comparisons as ``tables/comparisons.html``, means of families first.
+
+    Parameters
+    ----------
+    comparisons
+        As in :func:`comparisons_markdown`.
+
+    Returns
+    -------
+    str
+    """
+    table, notes = _one_table(comparisons)
+    bold = pd.DataFrame(False, table.index, table.columns)
+    return html_page(table, bold, [i > 1 for i in range(table.shape[1])], TITLE, notes)
+
+
+def _one_table(comparisons):
+    """Return all comparisons as text in one table, means first, and the notes under it."""
     means = comparisons["comparison"].map(is_mean).astype(bool)
     rows = pd.concat([comparisons[means], comparisons[~means]])
     # A mean's name does not say of what.
@@ -572,10 +599,7 @@ def comparisons_latex(comparisons, provenance):
     notes = [_about(comparisons)]
     if "p" in columns:
         notes.append("p of single comparisons: after Holm within their family.")
-    text = latex_table(
-        pd.DataFrame(columns), "Comparisons of systems.", "tab:comparisons", notes=notes
-    )
-    return f"% Provenance: {provenance}\n{text}"
+    return pd.DataFrame(columns).reset_index(drop=True), notes
 
 
 def _intervals(low, high):

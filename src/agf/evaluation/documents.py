@@ -2,7 +2,6 @@
 
 import re
 from collections import Counter
-from html import escape
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ import pandas as pd
 
 from agf.evaluation.baselines import average_baselines
 from agf.evaluation.figures import figure3
+from agf.evaluation.html_page import html_page
 from agf.evaluation.latex import latex_table
 from agf.evaluation.metrics_file import (
     SCORES,
@@ -45,15 +45,6 @@ BASELINE_NOTE = (
 
 KINDS = ("csv", "md", "tex", "html")
 """Forms in which every table is written."""
-
-HEAD = """<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{0}</title>
-<style>
-  body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1rem; color-scheme: light dark; }}
-  table {{ border-collapse: collapse; margin: 1rem 0; }}
-  th, td {{ padding: .2rem .8rem; border-bottom: 1px solid #8884; }}
-</style>
-<body><h1>{0}</h1>"""
 
 BEST_NOTE = "Bold: best value of a column (lowest log loss in nats, highest macro F1)."
 
@@ -97,7 +88,7 @@ def write_tables(
         A complete metrics file, see :func:`read_metrics`.
     out_dir : str or pathlib.Path
         Folder of ``table1.csv``, ``table1.md``, ``table1.tex`` ... ``table5.tex``,
-        ``figure3.png``, ``figure3.svg`` and, with `baselines`, ``baselines.tex``.
+        ``figure3.png``, ``figure3.svg`` and, with `baselines`, ``baselines.tex`` and ``.html``.
     sizes : dict, optional
         See :func:`table1`; without it Table 1 is not written.
     layers : list of dict, optional
@@ -180,10 +171,11 @@ def write_tables(
             foot_notes=foot_notes,
         )
     if foot is not None:
-        path = out_dir / "baselines.tex"
+        latex, page = out_dir / "baselines.tex", out_dir / "baselines.html"
         sentences = [BEST_NOTE, f"{_data(metrics)}.", *foot_notes]
-        _write_latex(path, _printed(foot), "Baselines", sentences, warnings, provenance)
-        written.append(path)
+        _write_latex(latex, _printed(foot), "Baselines", sentences, warnings, provenance)
+        write_text(html_page(*_printed(foot), "Baselines", sentences, warnings), page)
+        written += [latex, page]
     cases = average_cases(metrics)
     png, svg = out_dir / "figure3.png", out_dir / "figure3.svg"
     figure3(
@@ -255,7 +247,7 @@ def write_table(
         text += f"\nProvenance: {provenance}\n"
     write_text(text, paths[1])
     _write_latex(paths[2], printed, title, sentences, warnings, provenance)
-    write_text(_html(first_line[2:], printed, sentences, warnings), paths[3])
+    write_text(html_page(*printed, first_line[2:], sentences, warnings), paths[3])
     return paths
 
 
@@ -409,28 +401,6 @@ def _markdown(title, printed, sentences, warnings=()):
     for sentence in sentences:
         lines += ["", sentence]
     return "\n".join(lines) + "\n"
-
-
-def _html(title, printed, sentences, warnings):
-    """Return a table as a page of its own, for Snakemake's report, which only offers a CSV."""
-    marked = {
-        (row, column): "font-weight: bold"
-        for row, column in zip(*printed.bold.to_numpy().nonzero(), strict=True)
-    }
-    styles = pd.DataFrame("text-align: left", printed.cells.index, printed.cells.columns)
-    styles.loc[:, printed.numeric] = "text-align: right"
-    for (row, column), style in marked.items():
-        styles.iloc[row, column] += f"; {style}"
-    table = (
-        printed.cells.style.format(escape="html")
-        .apply(lambda _: styles, axis=None)
-        .hide(axis="index")
-        .set_uuid("t")
-        .to_html()
-    )
-    paragraphs = [f"<p><strong>Warning.</strong> {escape(text)}</p>" for text in warnings]
-    notes = [f"<p>{escape(text)}</p>" for text in sentences]
-    return "\n".join([HEAD.format(escape(title)), *paragraphs, table, *notes, "</body>\n"])
 
 
 def _write_latex(path, printed, title, sentences, warnings, provenance):

@@ -16,6 +16,7 @@ from agf.evaluation.baselines import (
 )
 from agf.evaluation.comparisons import (
     bootstrap_genres,
+    comparisons_html,
     comparisons_latex,
     comparisons_markdown,
     write_comparisons,
@@ -128,7 +129,8 @@ def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out,
     out : dict of str to path
         Where to write ``comparisons`` and ``bootstrap`` (see
         :func:`agf.evaluation.comparisons.write_comparisons`), ``genres`` (F1 per genre of the case
-        with the lowest log loss, in the first split), ``page`` (Markdown) and ``latex``.
+        with the lowest log loss, in the first split), ``page`` (Markdown), ``latex``
+        and ``html``.
     seed : int
         Keys the bootstrap.
     """
@@ -139,6 +141,7 @@ def write_run_comparisons(metrics, splits, predictions, tracks, provenance, out,
     digest = json.loads(Path(provenance).read_text(encoding="utf-8"))["hash"]
     write_text(comparisons_markdown(comparisons, digest), out["page"])
     write_text(comparisons_latex(comparisons, digest), out["latex"])
+    write_text(comparisons_html(comparisons), out["html"])
     frame = read_metrics(metrics)
     split, run_seed = frame[["split", "seed"]].iloc[0]
     best = best_case(frame)
