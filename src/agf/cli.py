@@ -193,9 +193,9 @@ def _tables(options):
 def _rejected(options):
     from agf.corpus.selection import list_rejected
 
+    rows = list_rejected(options.results)
     out = csv.writer(sys.stdout)
     out.writerow(("track_id", "path", "reason"))
-    rows = list_rejected(options.results)
     if sys.stdout.isatty():
         # A name may hold what a terminal takes for a command.
         rows = [(track, *map(_printable, texts)) for track, *texts in rows]

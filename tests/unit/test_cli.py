@@ -70,7 +70,8 @@ def test_a_report_is_written_where_it_is_asked_for(tmp_path, capsys):
 
 def test_rejected_tracks_come_as_csv(tmp_path, capsys):
     assert main(["rejected", str(tmp_path)]) == 1
-    assert "run the target corpus first" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "run the target corpus first" in printed.err and printed.out == ""
     path = tmp_path / "corpus" / "scan.parquet"
     names = ["a, b.mp3", "c.mp3"]
     write_parquet({"track_id": [1, 2], "path": names, "reason": ["no artist", None]}, path)

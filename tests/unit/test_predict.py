@@ -209,6 +209,11 @@ def test_a_folder_is_predicted_by_snakemake(small_run, exported, tmp_path, capsy
     assert "Nothing to be done" in snakemake(exported("stn-gs"))[1]
     code, output = snakemake("nowhere")
     assert code == 1 and "nowhere is no folder that `agf export` wrote" in output
+    shutil.rmtree(tmp_path / "music")
+    for sentence in ("music cannot be read", "music holds no audio file"):
+        code, output = snakemake(exported("stn-gs"))
+        assert code == 1 and sentence in output and "Traceback" not in output
+        (tmp_path / "music").mkdir(exist_ok=True)
 
 
 def test_a_new_file_changes_its_own_part_alone(small_run, tmp_path):

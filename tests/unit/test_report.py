@@ -15,6 +15,7 @@ from agf.errors import UserError
 from agf.evaluation.report import (
     answer,
     best_case,
+    cells,
     checks,
     corpus,
     groups,
@@ -434,6 +435,11 @@ def test_a_network_whose_evaluation_mode_disagrees_is_named(text):
 def test_leakage_averages_rows_by_their_number_of_cases():
     rows = pd.DataFrame({"log_loss": [1.0, 0.4, np.nan], "n_cases": [1, 3, 9]})
     assert checks._mean(rows, "log_loss") == pytest.approx(0.55, abs=1e-12)
+
+
+def test_a_small_negative_number_is_no_negative_zero():
+    assert cells.fixed(-0.00004, 4, signed=True) == "+0.0000"
+    assert cells.fixed(-0.00006, 4, signed=True) == "\N{MINUS SIGN}0.0001"
 
 
 def test_leakage_shows_what_tasks_gain_under_each_protocol():

@@ -132,6 +132,11 @@ def test_a_file_beyond_the_limit_is_refused(folder, uploads, states_length):
     assert list(uploads.iterdir()) == []
 
 
+def test_a_form_is_told_to_send_the_file_itself(client, tracks):
+    answer = client.post("/predict", files={"file": tracks["b.flac"].read_bytes()})
+    assert answer.status_code == 415 and "--data-binary" in answer.json()["error"]
+
+
 def test_a_fault_leaves_nothing_behind_and_is_told(client, tracks, uploads, monkeypatch):
     seen = []
 

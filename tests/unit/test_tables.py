@@ -542,15 +542,19 @@ def test_write_tables_refuses_empty_scores_and_names_them(tmp_path):
 
 
 def test_summary_names_the_five_best_cases_and_the_files(tmp_path):
-    documents.write_tables(written(metrics_frame(), tmp_path / "metrics.csv"), tmp_path)
-    lines = documents.summary_text(metrics_frame(), tmp_path, baseline_frame()).splitlines()
+    folder = tmp_path / "tables"
+    documents.write_tables(written(metrics_frame(), tmp_path / "metrics.csv"), folder)
+    lines = documents.summary_text(metrics_frame(), folder, baseline_frame()).splitlines()
     cases = [line.split()[0] for line in lines if line.startswith(("  stn", "  mtn", "  wstn"))]
     # 0.489, 0.499, then the four-task MTN with g at 0.589, in the order of Table 4.
     assert cases == ["mtn-gsedm", "stn-gsedm", "mtn-gsed", "mtn-gsem", "mtn-gsdm"]
     assert "  mtn-gsedm                      0.4890    0.2555" in lines
     assert "  prior                          2.1000    0.0300" in lines
     assert any("table3.md, table4.md, table5.md" in line for line in lines)
-    assert not any("table1.md" in line for line in lines)
+    assert not any("table1.md" in line or "report.html" in line for line in lines)
+    (tmp_path / "report.html").touch()
+    lines = documents.summary_text(metrics_frame(), folder, baseline_frame()).splitlines()
+    assert lines[-1].startswith(f"{tmp_path / 'report.html'}: ")
 
 
 def published_or_skip():

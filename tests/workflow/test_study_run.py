@@ -116,7 +116,8 @@ def test_a_run_that_leaks_says_so_in_every_table(tiny, tmp_path):
     copy_run(tiny, folder)
     config = TINY | SUBSET | {"transfer": TINY["transfer"] | {"fit_rows": "all"}}
     write_config(folder, config)
-    snakemake(folder)
+    output = snakemake(folder)
+    assert output.count("Warning, as in every table of this run: ") == 1
     for number in (3, 4, 5):
         text = (folder / f"results/tiny/tables/table{number}.md").read_text()
         assert "**Warning.**" in text and "transfer.fit_rows: all" in text

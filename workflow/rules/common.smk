@@ -71,6 +71,8 @@ os.environ.update(PYTHONPATH=f"{workflow.basedir}/src")
 if workflow.is_main_process:
     # A run within a run (planted.smk) ends with the job that started it.
     end_with_run()
+    for _sentence in leaks(config):
+        print(f"Warning, as in every table of this run: {_sentence}", file=sys.stderr)
 announce_run()
 
 METADATA = [f"{config['data_dir']}/fma_metadata/{name}.csv" for name in ("tracks", "genres")]

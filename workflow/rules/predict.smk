@@ -19,7 +19,7 @@ from agf.code_hash import code_hash
 from agf.corpus.manifest import shard_names
 from agf.errors import UserError
 from agf.lifeline import announce_run
-from agf.corpus.audio_files import fingerprint_of_part
+from agf.corpus.audio_files import AUDIO_SUFFIXES, find_audio, fingerprint_of_part
 
 DEFAULTS = {"model": None, "music": None, "out": "predictions", "parts": 16, "vote": "mean", "excerpt": False}
 RUN = {**DEFAULTS, **config}
@@ -29,6 +29,12 @@ if RUN["vote"] not in ("mean", "majority") or not isinstance(RUN["excerpt"], boo
     raise WorkflowError("vote is mean or majority, and excerpt is true or false.")
 if not os.path.isfile(f"{RUN['model']}/config.json"):
     raise WorkflowError(f"{RUN['model']} is no folder that `agf export` wrote: it has no config.json.")
+
+try:
+    if workflow.is_main_process and not find_audio(RUN["music"])[0]:
+        raise UserError(f"{RUN['music']} holds no audio file ({', '.join(AUDIO_SUFFIXES)}): name another folder.")
+except UserError as error:
+    raise WorkflowError(str(error)) from None
 
 OUT = RUN["out"]
 PARTS = shard_names(int(RUN["parts"]))

@@ -289,10 +289,14 @@ def summary_text(metrics, out_dir, baselines):
         ("the paper's Figure 3", ["figure3.png", "figure3.svg"]),
         ("all values", ["metrics.csv"]),
         ("the baselines", ["baselines.csv"]),
+        ("differences between systems, with intervals", ["comparisons.md"]),
     ):
         there = [name for name in names if (Path(out_dir) / name).exists()]
         if there:
             lines.append(f"  {', '.join(there)}: {what}")
+    report = Path(out_dir).parent / "report.html"
+    if report.exists():
+        lines += ["", f"{report}: everything on one page, to begin with"]
     return "\n".join(lines)
 
 

@@ -152,6 +152,8 @@ def build_app(folder, limit=LIMIT_BYTES):
         origin = request.headers.get("origin")
         if origin is not None and origin != f"{request.url.scheme}://{request.headers['host']}":
             return _error(403, "Only this server's own page may send files.")
+        if request.headers.get("content-type", "").startswith("multipart/"):
+            return _error(415, "Send the file itself, not a form: curl --data-binary @FILE.")
         too_large = f"The file is larger than {limit / 1e6:g} MB: send a shorter piece of it."
         if int(request.headers.get("content-length", 0)) > limit:
             return _error(413, too_large)

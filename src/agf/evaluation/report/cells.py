@@ -39,7 +39,8 @@ MISSING = "\N{EN DASH}"
 def fixed(value, digits=4, signed=False):
     """Return a number as text, with a minus sign that is as wide as a plus."""
     sign = "+" if signed else ""
-    return f"{value:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
+    # Rounded first, a small negative number is not a negative zero.
+    return f"{round(value, digits) + 0.0:{sign},.{digits}f}".replace("-", "\N{MINUS SIGN}")
 
 
 def number(value, digits=4, signed=False, class_=""):

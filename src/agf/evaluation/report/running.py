@@ -101,7 +101,7 @@ def provenance_section(provenance):
         ("provenance", provenance["hash"]),
         ("commit", provenance["commit"] or "not known"),
         ("requirements.lock", provenance["lock"]),
-        ("files with a digest", f"{len(provenance['files']):,}"),
+        ("files with a digest, tables apart", f"{len(provenance['files']):,}"),
         ("machine", ", ".join(machine)),
     ]
     rows = [[text(name), text(version)] for name, version in provenance["versions"].items()]
