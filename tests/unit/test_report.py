@@ -437,6 +437,18 @@ def test_leakage_averages_rows_by_their_number_of_cases():
     assert checks._mean(rows, "log_loss") == pytest.approx(0.55, abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("p_holm", "column", "shown"), [(0.04, "p (Holm)", "0.040"), (None, "p", "0.010")]
+)
+def test_p_is_the_adjusted_one_where_there_is_one(p_holm, column, shown):
+    row = comparison(difference=-0.1, low=-0.2, high=-0.01, p=0.01, p_holm=p_holm, detectable=0.1)
+    row = row.assign(bootstrap_low=np.nan, bootstrap_high=np.nan)
+    row = row.assign(p_better=0.9, p_equal=0.1, p_worse=0.0).astype({"p_holm": float})
+    table = statistics.forest(row, "log_loss", "some")
+    place = [name.label for name in table.columns].index(column)
+    assert table.rows[0][place].text == shown
+
+
 def test_a_small_negative_number_is_no_negative_zero():
     assert cells.fixed(-0.00004, 4, signed=True) == "+0.0000"
     assert cells.fixed(-0.00006, 4, signed=True) == "\N{MINUS SIGN}0.0001"

@@ -76,6 +76,18 @@ def test_protocols_stand_side_by_side_by_number_of_tasks(results):
     assert "Log loss of MTN with 2 tasks minus that of stn-g" in page and "B -0.3000" in page
 
 
+def test_intervals_take_the_mean_ratio_of_the_splits(results):
+    part = ["train"] * 5 + ["evaluation"] * 5
+    write_parquet({"track_id": range(10), "part": part}, results / "splits/random-2.parquet")
+    write_leakage(
+        [(Protocol("random", "train", "train"), runs(""))], results, "some", "abc", results / "one"
+    )
+    row = pd.read_csv(results / "one.csv").set_index(["system", "n_tasks"]).loc[("mtn", 2)]
+    # 2/8 in the first split, 5/5 in the second.
+    half = 12.7062047 * np.sqrt(0.02 * (1 / 2 + (0.25 + 1) / 2))
+    assert row.difference_from_g_log_loss_high == pytest.approx(-0.3 + half)
+
+
 def test_clusterings_stand_one_below_another(results):
     own = Clustering("kmeans", (128, 128, 8), "lda", 8)
     clusterings = [(own, runs("")), (own._replace(groups="nmf"), runs(""))]

@@ -572,6 +572,7 @@ def comparisons_html(comparisons):
     str
     """
     table, notes = _one_table(comparisons)
+    table["difference"] = table["difference"].str.replace("-", MINUS)
     bold = pd.DataFrame(False, table.index, table.columns)
     return html_page(table, bold, [i > 1 for i in range(table.shape[1])], TITLE, notes)
 

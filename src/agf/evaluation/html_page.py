@@ -10,7 +10,7 @@ HEAD = """<!doctype html>
   body {{ font: 15px/1.5 system-ui, sans-serif; margin: 1rem; color-scheme: light dark; }}
   table {{ border-collapse: collapse; margin: 1rem 0; }}
   th, td {{ padding: .2rem .8rem; border-bottom: 1px solid #8884; }}
-  td:not(:first-child) {{ white-space: nowrap; }}
+  td {{ white-space: nowrap; }}
 </style>
 <body><h1>{0}</h1>"""
 
